@@ -1,0 +1,37 @@
+# `make` lists the targets. Each sets up all it needs by itself in .venv, from Python 3.11 or newer.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.installed
+DEMO := demo
+
+.PHONY: help demo test lint bench clean
+
+help: ## List what one can do here
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(SETUP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "tracklog needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(SETUP) ## Run agents and an ingester for half a minute, then ask what happened
+	$(BIN)/tracklog demo --directory $(DEMO)
+
+test: $(SETUP) ## Run all tests, on SQLite and on a real PostgreSQL
+	$(BIN)/python -m pytest -q
+
+lint: $(SETUP) ## Check style (ruff), types (mypy) and the arrows between the parts (import-linter)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(SETUP) ## Measure against peers run beside it
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove the virtual environment and the demo's files
+	rm -rf $(VENV) $(DEMO)

@@ -1,0 +1,19 @@
+"""What can go wrong between the files and the database."""
+
+from tracklog.processors.errors import TracklogError
+
+
+class DatabaseError(TracklogError):
+    """The database cannot be used; see the message for which one and why."""
+
+
+class DatabaseUnreachableError(DatabaseError):
+    """The database cannot be reached."""
+
+
+class SchemaError(DatabaseError):
+    """The database's schema is not the one this version works on; run `tracklog db upgrade`."""
+
+
+class SourceNotFoundError(TracklogError):
+    """A path that was to be ingested does not exist."""
