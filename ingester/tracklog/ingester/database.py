@@ -1,13 +1,42 @@
 """How a database is reached: URLs, engines and their settings."""
 
-from sqlalchemy import Engine, event, make_url
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import orjson
+from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from tracklog.ingester.errors import DatabaseError
+from tracklog.ingester.errors import (
+    DatabaseError,
+    DatabaseRefusedError,
+    DatabaseUnreachableError,
+    TransactionConflictError,
+)
+from tracklog.processors.errors import TracklogError
 
-DEFAULT_URL = "sqlite:///tracklog.db"
-ENVIRONMENT_VARIABLE = "TRACKLOG_DATABASE_URL"
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+DEFAULT_URL: Final = "sqlite:///tracklog.db"
+ENVIRONMENT_VARIABLE: Final = "TRACKLOG_DATABASE_URL"
+
+_BUSY_SECONDS: Final = 30
+"""How long SQLite waits for another writer; longer than any transaction of ours, so only a stuck one is an error."""
+
+_CONNECT_SECONDS: Final = 10
+"""A host that answers nothing is given up after this; a refused connection fails at once."""
+
+_SQLITE_WRITER: Final = (
+    "PRAGMA journal_mode = WAL",  # Readers and the writer do not wait for each other.
+    "PRAGMA synchronous = NORMAL",  # A power cut may undo the last commits, never half of one.
+    "PRAGMA journal_size_limit = 67108864",  # A WAL that a slow reader made long is cut to 64 MiB afterwards.
+    "PRAGMA cache_size = -65536",  # 64 MiB: the inner pages of the indexes of millions of rows.
+)
 
 
 def database_url(url: str) -> URL:
@@ -24,7 +53,7 @@ def database_url(url: str) -> URL:
         url = f"sqlite:///{url}"  # A plain path is what one types on a laptop.
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise DatabaseError(
             "the database URL cannot be read; write sqlite:///PATH or postgresql://USER@HOST/NAME"
         ) from error
@@ -35,9 +64,148 @@ def database_url(url: str) -> URL:
         if not parsed.database or parsed.database == ":memory:":
             raise DatabaseError("an SQLite database of tracklog is a file: write sqlite:///PATH")
         return parsed.set(drivername="sqlite+aiosqlite")
-    raise DatabaseError(f"tracklog works on SQLite and PostgreSQL, not on {backend!r}; write sqlite:///PATH or postgresql://…")
+    raise DatabaseError(
+        f"tracklog works on SQLite and PostgreSQL, not on {backend!r}; write sqlite:///PATH or postgresql://USER@HOST/NAME"
+    )
 
 
 def shown(url: URL) -> str:
-    """Render a URL for people: without its password."""
+    """Render a URL for people: without its password.
+
+    >>> shown(database_url("postgresql://me:secret@db/agents"))
+    'postgresql://me:***@db/agents'
+    """
     return url.render_as_string(hide_password=True).replace("+asyncpg", "").replace("+aiosqlite", "")
+
+
+def open_engine(url: str) -> "AsyncEngine":
+    """Make the engine that writes; connections are made when they are needed.
+
+    On SQLite it has one connection, which takes the write lock when a transaction begins: a lock that is asked for
+    later, by a transaction that has read, is refused whatever the timeout.
+    """
+    # Imported here because the readers of an SQLite database do without it, and it takes a fifth of a second.
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    parsed = database_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        return create_async_engine(
+            parsed,
+            pool_size=2,  # One for batches, one for rollups and presence beside them.
+            max_overflow=0,
+            pool_pre_ping=False,  # The first statement of a batch tells as well, and the batch is repeated.
+            json_deserializer=orjson.loads,
+            json_serializer=_dumps,
+            connect_args={
+                "timeout": _CONNECT_SECONDS,
+                "server_settings": {"application_name": "tracklog ingest"},
+            },
+        )
+    Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
+    engine = create_async_engine(
+        parsed,
+        pool_size=1,
+        max_overflow=0,
+        connect_args={"isolation_level": None, "timeout": _BUSY_SECONDS},
+    )
+    event.listen(engine.sync_engine, "connect", _set_up_writer)
+    event.listen(engine.sync_engine, "begin", _begin_immediate)
+    return engine
+
+
+def open_reader(url: str) -> Engine:
+    """Make an engine that only reads an SQLite database, without asyncio.
+
+    :raises DatabaseUnreachableError: There is no such file; none is made.
+    """
+    parsed = database_url(url)
+    path = Path(parsed.database or "")
+    if not path.is_file():
+        raise DatabaseUnreachableError(
+            f"there is no database at {path}; `tracklog ingest PATH --db {shown(parsed)}` makes it from log files"
+        )
+    engine = create_engine(
+        URL.create("sqlite", database=f"file:{quote(str(path.resolve()))}", query={"mode": "ro", "uri": "true"}),
+        connect_args={"isolation_level": None, "timeout": _BUSY_SECONDS, "check_same_thread": False},
+    )
+    event.listen(engine, "begin", _begin_deferred)
+    return engine
+
+
+def _set_up_writer(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    for statement in _SQLITE_WRITER:
+        cursor.execute(statement)
+    cursor.close()
+
+
+def _begin_immediate(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_deferred(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN")  # One snapshot for all the statements of an answer.
+
+
+def _dumps(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Tell whether an error means that the database is away, so that waiting may help."""
+    if isinstance(error, (OSError, TimeoutError, DatabaseUnreachableError)):
+        return True
+    cause: BaseException | None = error
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return True
+        cause = error.orig
+    if isinstance(cause, (OSError, TimeoutError)) or "connection is closed" in str(cause):
+        return True
+    state = str(getattr(cause, "sqlstate", None) or "")
+    # Connection failures, a server that starts or stops, one that has no resources left, a standby.
+    return state[:2] in ("08", "53", "57") or state == "25006" or "database is locked" in str(cause)
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Tell whether a transaction was only in another's way: a deadlock, a lock that did not come."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    state = str(getattr(cause, "sqlstate", None) or "")
+    return state[:2] == "40" or state == "55P03"
+
+
+def is_refused(error: BaseException) -> bool:
+    """Tell whether the server answered and let nobody in: a wrong name or password, which waiting does not mend."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return str(getattr(cause, "sqlstate", None) or "")[:2] in ("28", "3D")
+
+
+@asynccontextmanager
+async def transaction(engine: "AsyncEngine") -> "AsyncIterator[AsyncConnection]":
+    """Run a transaction; what fails on the way is rolled back.
+
+    :raises DatabaseUnreachableError: The database is away; waiting may help.
+    :raises DatabaseRefusedError: The server lets nobody in by that URL.
+    :raises TransactionConflictError: Another transaction was in the way.
+    """
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    except TracklogError:
+        raise
+    except Exception as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        reason = str(cause) or type(cause).__name__
+        if is_conflict(error):
+            raise TransactionConflictError(
+                f"a transaction on {shown(engine.url)} gave way to another: {reason}"
+            ) from error
+        if is_unreachable(error):
+            raise DatabaseUnreachableError(
+                f"the database {shown(engine.url)} cannot be reached: {reason}; check that it runs, and the URL"
+            ) from error
+        if is_refused(error):
+            raise DatabaseRefusedError(
+                f"the database {shown(engine.url)} lets nobody in: {reason}; check the URL"
+            ) from error
+        raise

@@ -11,6 +11,18 @@ class DatabaseUnreachableError(DatabaseError):
     """The database cannot be reached."""
 
 
+class DatabaseRefusedError(DatabaseUnreachableError):
+    """The database's server answers and lets nobody in by that URL."""
+
+
+class TransactionConflictError(DatabaseError):
+    """Another transaction was in the way; read anew what is there and try again."""
+
+
+class OvertakenError(TransactionConflictError):
+    """Another ingester has committed these lines meanwhile; read the positions anew."""
+
+
 class SchemaError(DatabaseError):
     """The database's schema is not the one this version works on; run `tracklog db upgrade`."""
 

@@ -79,7 +79,7 @@ Key = String().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
 Time = UtcTimeStamp()
 Json = JsonText()
-Millis = Double()
+Millis: Double[float] = Double()
 """Durations are milliseconds."""
 
 metadata = MetaData()
@@ -96,7 +96,9 @@ agent_executions = Table(
     Column("user_id", Key),
     Column("parent_execution_id", Key),
     Column("call_reason", Key),
-    Column("field_ranks", Key, nullable=False, comment="one digit for each column above: the kind of line it came from"),
+    Column(
+        "field_ranks", Key, nullable=False, comment="one digit for each column above: the kind of line it came from"
+    ),
     # From `execution.started`, the earliest one.
     Column("start_key", Key),
     Column("writer", Key, comment="the writer of execution.started, which alone owns the execution"),
@@ -244,8 +246,9 @@ tracklog_dirty_windows = Table(
     metadata,
     Column("agent_name", Key, nullable=False),
     Column("window_start", Time, nullable=False),
+    Column("marked_by", Key, nullable=False, comment="the host: so that ingesters do not wait for each other here"),
     Column("marked_at", Time, nullable=False),
-    PrimaryKeyConstraint("agent_name", "window_start"),
+    PrimaryKeyConstraint("agent_name", "window_start", "marked_by"),
 )
 
 tracklog_sources = Table(
@@ -265,7 +268,9 @@ tracklog_sources = Table(
     Column("tail_hash", Key, nullable=False),
     Column("position", BigInteger, nullable=False, comment="decompressed bytes read and committed"),
     Column("size", BigInteger, nullable=False, comment="bytes on disk when last committed"),
-    Column("skipping", Boolean, nullable=False, comment="inside a line over the limit, of which no newline was seen yet"),
+    Column(
+        "skipping", Boolean, nullable=False, comment="inside a line over the limit, of which no newline was seen yet"
+    ),
     Column("ended", Boolean, nullable=False, comment="a compressed file that was read to its end"),
     Column("writer", Key, comment="the writer whose segment it is; null for a foreign file"),
     Column("segment", Integer),
@@ -287,11 +292,13 @@ tracklog_writers = Table(
     Column("pid", BigInteger),
     Column("versions", Json),
     Column("opened_at", Time),
+    Column("opened_seq", BigInteger, comment="of the newest segment's header"),
     Column("segment", Integer, comment="the newest one seen"),
     Column("device", BigInteger),
     Column("inode", BigInteger),
     Column("locked", Boolean),
     Column("closed_at", Time),
+    Column("closed_seq", BigInteger, comment="greater than opened_seq after a clean end"),
     Column("closed_reason", Key),
     Column("lines_written", BigInteger),
     Column("lines_dropped", BigInteger),

@@ -1,0 +1,259 @@
+"""From the bytes of a line to an event, or to the reason why it is none."""
+
+import datetime as dt
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from tracklog.processors.line import MAX_ID_LENGTH, Kind
+
+_MAX_KEY_LENGTH: Final = 256
+"""Names longer than this are shortened: PostgreSQL refuses an index entry of more than 2.7 kB."""
+
+_INT64: Final = range(-(1 << 63), 1 << 63)
+
+_KINDS: Final[Mapping[str, Kind]] = {kind.value: kind for kind in Kind}
+
+_TIME_KEYS: Final = ("timestamp", "@timestamp", "time", "ts")
+"""Where a foreign line may keep its time; `timestamp` is structlog's own."""
+
+_NUL_ESCAPE: Final = b"\\u0000"
+
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A line that was understood.
+
+    `fields` is the whole object, still with every key. Two lines are the same exactly if `writer` and `seq` are.
+    """
+
+    writer: str
+    seq: int
+    stamped: bool
+    """Whether the line carries its writer's stamp; else `writer` is the hash of its bytes and `seq` its offset."""
+    time: dt.datetime | None
+    key: str
+    """Sorts lines by (time, writer, seq), byte by byte."""
+    kind: Kind | None
+    execution_id: str | None
+    fields: dict[str, Any]
+    offset: int
+    """Where the line starts in its (decompressed) file, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A line that cannot be taken, for the quarantine."""
+
+    offset: int
+    length: int
+    reason: str
+    head: bytes
+    """Its first bytes."""
+
+
+QUARANTINE_HEAD: Final = 4096
+"""How much of a rejected line is kept, in bytes."""
+
+
+def decode(line: bytes, offset: int, *, time: str | None = None) -> Event | Rejected | None:
+    r"""Decode one line without its newline; a blank line is None.
+
+    :param time: When a container's runtime took the line, used where the line itself does not say.
+
+    >>> decode(b'{"event": "hello", "execution_id": "e1"}', 0).fields
+    {'event': 'hello', 'execution_id': 'e1'}
+    >>> decode(b'[1, 2]', 12).reason
+    'not a JSON object'
+    """
+    text = line.strip(b" \t\r\x00")
+    if offset == 0:
+        text = text.removeprefix(b"\xef\xbb\xbf")
+    if not text:
+        return None
+    try:
+        fields = _parse(text)
+    except (ValueError, RecursionError) as error:
+        return reject(line, offset, f"not JSON: {error}")
+    if not isinstance(fields, dict):
+        return reject(line, offset, "not a JSON object")
+    execution_id = fields.get("execution_id")
+    if execution_id is not None and not isinstance(execution_id, str):
+        execution_id = orjson.dumps(execution_id).decode()
+    if execution_id is not None and len(execution_id) > MAX_ID_LENGTH:
+        return reject(line, offset, f"execution_id is longer than {MAX_ID_LENGTH} characters")
+    writer, seq = fields.get("writer"), fields.get("seq")
+    stamped = isinstance(writer, str) and type(seq) is int and 0 < len(writer) <= 64 and 0 < seq < 1 << 63
+    if not stamped:
+        writer, seq = "~" + hashlib.blake2b(text, digest_size=12).hexdigest(), offset
+    assert isinstance(writer, str)
+    assert isinstance(seq, int)
+    moment = _time_of(fields, time)
+    written = moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z" if moment else ""
+    return Event(
+        writer=writer,
+        seq=seq,
+        stamped=stamped,
+        time=moment,
+        key=f"{written} {writer} {seq:019d}",
+        kind=_kind_of(fields),
+        execution_id=execution_id or None,
+        fields=fields,
+        offset=offset,
+    )
+
+
+def reject(line: bytes, offset: int, reason: str) -> Rejected:
+    """Describe a line that cannot be taken."""
+    return Rejected(offset, len(line), reason[:500].replace("\x00", "\ufffd"), line[:QUARANTINE_HEAD])
+
+
+def _parse(text: bytes) -> Any:
+    try:
+        fields = orjson.loads(text)
+    except orjson.JSONDecodeError as refusal:
+        # The standard library's reader takes what its own writer gives and orjson refuses: NaN, lone surrogates.
+        try:
+            return _storable(json.loads(text))
+        except ValueError:
+            raise refusal from None
+    if _NUL_ESCAPE in text:
+        return _storable(fields)
+    return fields
+
+
+def _storable(value: Any) -> Any:
+    """Replace what no database holds: U+0000, lone surrogates, numbers that are none."""
+    if isinstance(value, str):
+        return _SURROGATES.sub("\ufffd", value.replace("\x00", "\ufffd"))
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, int) and value not in _INT64:
+        return float(value) if abs(value) < 1 << 1000 else str(value)
+    return value
+
+
+def _time_of(fields: Mapping[str, Any], fallback: str | None) -> dt.datetime | None:
+    for name in _TIME_KEYS:
+        if (value := fields.get(name)) is not None and (moment := parse_time(value)) is not None:
+            return moment
+    return parse_time(fallback) if fallback is not None else None
+
+
+def parse_time(value: Any) -> dt.datetime | None:
+    """Read a time: ISO 8601 (without a zone it is UTC), or a number of seconds, ms, us or ns since 1970; else None.
+
+    >>> parse_time("2026-11-23T10:00:00.5Z").isoformat()
+    '2026-11-23T10:00:00.500000+00:00'
+    >>> parse_time(1795428000) == parse_time(1795428000000)
+    True
+    """
+    try:
+        if isinstance(value, str):
+            moment = dt.datetime.fromisoformat(value)
+            if moment.tzinfo is dt.UTC:
+                return moment
+            return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            seconds = float(value)
+            while abs(seconds) > 1e11:  # The year 5138 in seconds, 1973 in milliseconds: so it is a finer unit.
+                seconds /= 1000
+            return dt.datetime.fromtimestamp(seconds, dt.UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None
+
+
+# OpenTelemetry's semantic conventions for generative AI, v1.38, and the names they had before.
+_GEN_AI: Final[Mapping[str, str]] = {
+    "gen_ai.request.model": "model",
+    "gen_ai.response.model": "model",
+    "gen_ai.provider.name": "provider",
+    "gen_ai.system": "provider",
+    "gen_ai.usage.input_tokens": "input_tokens",
+    "gen_ai.usage.prompt_tokens": "input_tokens",
+    "gen_ai.usage.output_tokens": "output_tokens",
+    "gen_ai.usage.completion_tokens": "output_tokens",
+    "gen_ai.usage.cache_read.input_tokens": "cache_read_tokens",
+    "gen_ai.usage.cache_creation.input_tokens": "cache_write_tokens",
+    "gen_ai.response.finish_reasons": "finish_reason",
+    "gen_ai.input.messages": "request",
+    "gen_ai.prompt": "request",
+    "gen_ai.output.messages": "response",
+    "gen_ai.completion": "response",
+    "gen_ai.response.id": "call_id",
+}
+
+
+def _kind_of(fields: dict[str, Any]) -> Kind | None:
+    """Give the kind, after reading OpenTelemetry's names as ours."""
+    kind = _KINDS.get(stated) if isinstance(stated := fields.get("kind"), str) else None
+    if kind is not None and not kind.startswith("llm."):
+        return kind
+    aliases = [name for name in fields if name.startswith("gen_ai.")]
+    for name in aliases:
+        ours = _GEN_AI.get(name)
+        if ours is not None and ours not in fields:
+            value = fields[name]
+            fields[ours] = ", ".join(map(str, value)) if ours == "finish_reason" and isinstance(value, list) else value
+    if kind is not None or not aliases:
+        return kind
+    ended = ("gen_ai.usage.", "gen_ai.response.", "gen_ai.output.", "gen_ai.completion")
+    if any(name.startswith(ended) for name in aliases):
+        return Kind.LLM_RESPONSE
+    return Kind.LLM_REQUEST if "gen_ai.request.model" in fields else None
+
+
+def text_of(value: Any) -> str | None:
+    """Give a value as text; what is no text as its JSON.
+
+    >>> text_of("a"), text_of(None), text_of({"b": 1})
+    ('a', None, '{"b":1}')
+    """
+    if value is None or isinstance(value, str):
+        return value
+    return orjson.dumps(value).decode()
+
+
+def name_of(value: Any) -> str | None:
+    """Give a value as a name that an index can hold; a long one is cut and ends in its hash."""
+    name = text_of(value)
+    if not name:
+        return None
+    if len(name) > _MAX_KEY_LENGTH:
+        return f"{name[:200]}…{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
+    return name
+
+
+def integer_of(value: Any) -> int | None:
+    """Give a value as a whole number of 64 bits; None where it is none.
+
+    >>> integer_of(3), integer_of(3.0), integer_of("3"), integer_of(True), integer_of(1 << 70)
+    (3, 3, None, None, None)
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value in _INT64 else None
+
+
+def number_of(value: Any) -> float | None:
+    """Give a value as a finite number; None where it is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None

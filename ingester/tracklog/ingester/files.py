@@ -1,0 +1,140 @@
+"""The files at hand: found by scans, opened and identified, read in turns, closed when they are quiet."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from tracklog.ingester.discover import Discovery, Found
+from tracklog.ingester.sources import Checkpoint, Portion, Source, find
+
+_log = logging.getLogger("tracklog.ingester")
+
+_OPEN_FILES: Final = 256
+"""How many quiet files are kept open, so that what is written before they are deleted is read."""
+
+_Inode = tuple[int, int]
+"""Device and inode."""
+
+
+class Files:
+    """The files below some paths on this host.
+
+    :param keep: Tells of a source that it must stay open though it is quiet.
+    """
+
+    def __init__(self, host: str, paths: Sequence[str], *, keep: Callable[[Source], bool]) -> None:
+        self.host = host
+        self.paths = paths
+        self.found = 0
+        """How many files the last scan found."""
+        self.found_bytes = 0
+        self._keep = keep
+        self._discovery = Discovery(paths, self._cannot_read)
+        self._open: dict[_Inode, Source] = {}
+        self._quiet: dict[_Inode, tuple[int, int]] = {}
+        """Files that were read to the end and closed: their size and time of change then."""
+        self._known: dict[tuple[int, int], Checkpoint] = {}
+        """What the database holds, by locator."""
+        self._complained: set[str] = set()
+
+    def __iter__(self) -> Iterator[Source]:
+        """Give the open files."""
+        return iter(list(self._open.values()))
+
+    def missing(self) -> list[str]:
+        """Give the paths that do not exist."""
+        return self._discovery.missing()
+
+    def scan(self) -> list[Source]:
+        """Look for new files, renamed ones, and those that have changed since they were closed; give those opened."""
+        self.found = self.found_bytes = 0
+        seen: set[_Inode] = set()
+        opened = []
+        for file in self._discovery.scan():
+            inode = file.status.st_dev, file.status.st_ino
+            seen.add(inode)
+            self.found += 1
+            self.found_bytes += file.status.st_size
+            source = self._open.get(inode)
+            if source is not None:
+                source.path = file.path
+                continue
+            unchanged = self._quiet.get(inode) == (file.status.st_size, file.status.st_mtime_ns)
+            if not unchanged and (source := self._take(inode, file)) is not None:
+                opened.append(source)
+        for inode, source in list(self._open.items()):
+            # A deleted file is read to its end through its descriptor.
+            if inode not in seen and source.at_end and source.is_unlinked():
+                self._open.pop(inode).close()
+        return opened
+
+    def _take(self, inode: _Inode, file: Found) -> Source | None:
+        try:
+            source = find(self.host, file.path, self._known)
+        except FileNotFoundError:
+            return None  # It went since the scan.
+        except OSError as error:
+            self._cannot_read(file.path, error)
+            return None
+        self._complained.discard(file.path)
+        self._quiet.pop(inode, None)
+        self._open[inode] = source
+        return source
+
+    def read(self, limit: int) -> Iterator[Portion]:
+        """Read each open file that has something to read once, about `limit` bytes of it."""
+        for inode, source in list(self._open.items()):
+            try:
+                if not source.is_due():
+                    continue
+                if not source.is_same():
+                    source.renew()
+                portion = source.read(limit)
+            except OSError as error:
+                self._cannot_read(source.path, error)
+                self._open.pop(inode).close()
+                continue
+            # Whose turn it was goes to the end of the line.
+            self._open[inode] = self._open.pop(inode)
+            if portion.after != portion.before and portion.after.head_length:
+                yield portion
+
+    def committed(self, portion: Portion) -> None:
+        """Note that a portion is in the database."""
+        portion.source.committed(portion)
+        self._known[portion.after.identity.locator] = portion.after
+
+    def rewind(self, known: Mapping[tuple[int, int], Checkpoint]) -> None:
+        """Go back to what the database holds."""
+        self._known = dict(known)
+        for source in self._open.values():
+            stored = self._known.get(source.checkpoint.identity.locator)
+            same = stored is not None and stored.source_id == source.checkpoint.source_id
+            source.rewind(stored if same else None)
+
+    def bytes_behind(self) -> int:
+        """Count the bytes that are on disk and not in the database."""
+        return sum(source.bytes_behind() for source in self)
+
+    def close_quiet(self) -> None:
+        """Close files that were read to the end, the longest unchanged first, when many are open."""
+        idle = sorted(
+            (source.seen_mtime_ns, inode)
+            for inode, source in self._open.items()
+            if source.at_end and not self._keep(source)
+        )
+        for _, inode in idle[: max(0, len(idle) - _OPEN_FILES)]:
+            source = self._open.pop(inode)
+            self._quiet[inode] = source.seen_size, source.seen_mtime_ns
+            source.close()
+
+    def close(self) -> None:
+        """Close all."""
+        for source in self._open.values():
+            source.close()
+        self._open.clear()
+
+    def _cannot_read(self, path: str, error: OSError) -> None:
+        if path not in self._complained:
+            self._complained.add(path)
+            _log.warning("cannot read %s: %s; going on without it", path, error.strerror or error)

@@ -1,0 +1,363 @@
+"""From events to rows: a pure fold that gives the same rows for any order, grouping and repetition of the lines."""
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from tracklog.ingester.decode import Event, integer_of, name_of, number_of, text_of
+from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS, UNSTATED, Row, merge_into
+from tracklog.ingester.ranges import Ranges, add
+from tracklog.processors.line import IDENTITY_KEYS, STAMP_KEYS, Kind
+from tracklog.processors.states import ExecutionStage, ExecutionStatus
+
+LogKey = tuple[str, str, int]
+"""The identity of a log row: execution_id, writer, seq."""
+
+LOG_COLUMNS: Final = (
+    "execution_id",
+    "writer",
+    "seq",
+    "timestamp",
+    "kind",
+    "level",
+    "logger",
+    "message",
+    "stage",
+    "stage_status",
+    "duration_ms",
+    "data",
+    "source_id",
+    "line_offset",
+)
+
+LogRow = tuple[
+    str,
+    str,
+    int,
+    dt.datetime | None,
+    str | None,
+    str | None,
+    str | None,
+    str | None,
+    str | None,
+    str | None,
+    float | None,
+    str | None,
+    str,
+    int,
+]
+
+
+@dataclass(slots=True)
+class WriterSeen:
+    """What a batch saw of one writer."""
+
+    seen: Ranges = field(default_factory=list)
+    """The seq numbers, as sorted ranges."""
+    opened: Event | None = None
+    """The header of its newest segment."""
+    closed: Event | None = None
+    """The last end of a segment."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a batch of lines adds to the database; `merge` of two is that of all their lines."""
+
+    executions: dict[str, Row] = field(default_factory=dict)
+    llm_calls: dict[tuple[str, str], Row] = field(default_factory=dict)
+    logs: dict[LogKey, LogRow] = field(default_factory=dict)
+    writers: dict[str, WriterSeen] = field(default_factory=dict)
+    passed: int = 0
+    """Lines without an execution."""
+
+    def add(self, event: Event, source_id: str) -> None:
+        """Add one line."""
+        if event.stamped:
+            self._see(event)
+        execution_id = event.execution_id
+        if execution_id is None:
+            self.passed += 1
+            return
+        row = self.executions.get(execution_id)
+        if row is None:
+            row = self.executions[execution_id] = {"execution_id": execution_id}
+        merge_into(EXECUTIONS, row, _execution(event))
+        if event.kind in _LLM_KINDS:
+            call_id = name_of(event.fields.get("call_id")) or f"{event.writer}:{event.seq}"
+            call = self.llm_calls.get((execution_id, call_id))
+            if call is None:
+                call = self.llm_calls[execution_id, call_id] = {"execution_id": execution_id, "call_id": call_id}
+            merge_into(LLM_CALLS, call, _llm_call(event))
+        self.logs.setdefault((execution_id, event.writer, event.seq), _log(event, execution_id, source_id))
+
+    def _see(self, event: Event) -> None:
+        writer = self.writers.get(event.writer)
+        if writer is None:
+            writer = self.writers[event.writer] = WriterSeen()
+        add(writer.seen, event.seq)
+        if event.kind is Kind.WRITER_OPENED:
+            writer.opened = newest(writer.opened, event)
+        elif event.kind is Kind.WRITER_CLOSED:
+            writer.closed = newest(writer.closed, event)
+
+
+def fold(events: Iterable[Event], source_id: str) -> Changes:
+    """Fold the events of one source into changes."""
+    changes = Changes()
+    for event in events:
+        changes.add(event, source_id)
+    return changes
+
+
+def newest(one: Event | None, other: Event | None) -> Event | None:
+    """Give the event that its writer wrote last."""
+    if one is None or other is None:
+        return one or other
+    return one if one.seq >= other.seq else other
+
+
+_LLM_KINDS: Final = frozenset((Kind.LLM_REQUEST, Kind.LLM_RESPONSE, Kind.LLM_ERROR))
+
+# The status that a kind gives, behind a digit that says how much it decides: an end over all that goes on, and among
+# ends the worse one; a start over a selection; all of them over what an ordinary line lets one guess.
+_GUESSED: Final = ("0", ExecutionStatus.RUNNING)
+_STATUS: Final[Mapping[Kind, tuple[str, ExecutionStatus]]] = {
+    Kind.EXECUTION_PENDING: ("1", ExecutionStatus.PENDING),
+    Kind.EXECUTION_STARTED: ("2", ExecutionStatus.RUNNING),
+    Kind.LLM_REQUEST: ("2", ExecutionStatus.LLM_REQUEST),
+    Kind.LLM_RESPONSE: ("2", ExecutionStatus.LLM_RESPONSE),
+    Kind.LLM_ERROR: ("2", ExecutionStatus.RUNNING),
+}
+_ENDS: Final[Mapping[str, str]] = {
+    ExecutionStatus.SUCCESS: "3",
+    ExecutionStatus.SKIPPED: "4",
+    ExecutionStatus.FAILED: "5",
+    ExecutionStatus.TIMEOUT: "5",
+}
+
+_STAGE: Final[Mapping[Kind, tuple[ExecutionStage, str]]] = {
+    Kind.EXECUTION_STARTED: (ExecutionStage.INIT, "started"),
+    Kind.RELEVANCE: (ExecutionStage.SHOULD_RESPOND, "completed"),
+    Kind.LLM_REQUEST: (ExecutionStage.LLM_CALL, "started"),
+    Kind.LLM_RESPONSE: (ExecutionStage.LLM_CALL, "completed"),
+    Kind.LLM_ERROR: (ExecutionStage.LLM_CALL, "failed"),
+}
+_STAGE_STATUS: Final[Mapping[Kind, str]] = {
+    Kind.STAGE_STARTED: "started",
+    Kind.STAGE_COMPLETED: "completed",
+    Kind.STAGE_FAILED: "failed",
+}
+
+_STARTED_RANK, _PENDING_RANK, _ORDINARY_RANK = "0", "1", "2"
+_RANK: Final[Mapping[Kind, str]] = {
+    Kind.EXECUTION_STARTED: _STARTED_RANK,
+    Kind.EXECUTION_PENDING: _PENDING_RANK,
+}
+
+
+def _ranked(names: tuple[str, ...], rank: str, fields: Mapping[str, Any], row: Row) -> str:
+    digits = ""
+    for name in names:
+        value = fields.get(name)
+        if isinstance(value, (str, int)) and (value := name_of(value)) is not None:
+            row[name] = value
+            digits += rank
+        else:
+            digits += UNSTATED
+    return digits
+
+
+def _execution(event: Event) -> Row:
+    """Give what one line says of its execution."""
+    fields, kind, key, time = event.fields, event.kind, event.key, event.time
+    row: Row = {"last_key": key, "created_at": time}
+    rank = _RANK.get(kind, _ORDINARY_RANK) if kind is not None else _ORDINARY_RANK
+    names = EXECUTIONS.ranked if rank != _ORDINARY_RANK else IDENTITY_KEYS
+    row[EXECUTIONS.ranks] = _ranked(names, rank, fields, row).ljust(len(EXECUTIONS.ranked), UNSTATED)
+    digit, status = _STATUS.get(kind, _GUESSED) if kind is not None else _GUESSED
+    stage, _ = stage_of(event)
+    if kind is Kind.EXECUTION_STARTED:
+        row["start_key"] = key
+        row["started_at"] = time
+        row["writer"] = event.writer
+        row["root_execution_id"] = name_of(fields.get("root_execution_id"))
+        row["depth"] = _depth_of(fields.get("depth"))
+        row["input_data"] = json_of(fields.get("input_data"))
+        row["metadata"] = json_of(fields.get("metadata"))
+    elif kind is Kind.EXECUTION_FINISHED:
+        end = fields.get("status")
+        if isinstance(end, str) and end in _ENDS:
+            digit, status = _ENDS[end], ExecutionStatus(end)
+            row["completed_at"] = time
+            row["duration_ms"] = number_of(fields.get("duration_ms"))
+            row["error_type"] = name_of(fields.get("error_type"))
+            row["error_message"] = text_of(fields.get("error_message"))
+            row["error_traceback"] = traceback_of(fields.get("exception"))
+    elif kind is Kind.RELEVANCE:
+        row["relevance_key"] = key
+        answer = fields.get("should_respond")
+        row["should_respond"] = answer if isinstance(answer, bool) else None
+        row["relevance_score"] = number_of(fields.get("confidence"))
+        row["relevance_reasoning"] = text_of(fields.get("reasoning"))
+    elif kind is Kind.OUTPUT:
+        row["output_key"] = key
+        row["output_data"] = json_of(fields.get("output_data"))
+    row["status_key"] = f"{digit} {key}"
+    row["line_status"] = status.value
+    if stage is not None:
+        row["stage_key"] = key
+        row["current_stage"] = stage
+    return row
+
+
+def stage_of(event: Event) -> tuple[str | None, str | None]:
+    """Give the stage that a line names or implies, and what it says of it."""
+    kind, fields = event.kind, event.fields
+    stated = fields.get("stage")
+    stage = name_of(stated) if isinstance(stated, str) else None
+    if kind is None:
+        status = fields.get("stage_status")
+        return stage, name_of(status) if isinstance(status, str) else None
+    if kind is Kind.EXECUTION_FINISHED:
+        # A run that did not succeed stays at the stage it reached: that is what one asks for.
+        return (
+            (stage or ExecutionStage.COMPLETE.value, "completed")
+            if fields.get("status") == "success"
+            else (stage, None)
+        )
+    if kind in _STAGE_STATUS:
+        return stage, _STAGE_STATUS[kind]
+    if (implied := _STAGE.get(kind)) is not None:
+        return stage or implied[0].value, implied[1]
+    return stage, None
+
+
+def _llm_call(event: Event) -> Row:
+    """Give what one line says of its LLM call."""
+    fields, key = event.fields, event.key
+    row: Row = {}
+    # The model that was asked for decides over the name the provider answered with.
+    rank = "0" if event.kind is Kind.LLM_REQUEST else "1"
+    row[LLM_CALLS.ranks] = _ranked(LLM_CALLS.ranked, rank, fields, row)
+    if event.kind is Kind.LLM_REQUEST or fields.get("request") is not None:
+        row["request_key"] = key
+        row["request"] = json_of(fields.get("request"))
+    if event.kind is Kind.LLM_REQUEST:
+        row["started_at"] = event.time
+        return row
+    row["end_key"] = key
+    row["completed_at"] = event.time
+    row["response"] = json_of(fields.get("response"))
+    for name in _TOKENS:
+        row[name] = integer_of(fields.get(name))
+    row["tokens_used"] = integer_of(fields.get("tokens_used"))
+    if row["tokens_used"] is None and (row["input_tokens"] is not None or row["output_tokens"] is not None):
+        row["tokens_used"] = integer_of((row["input_tokens"] or 0) + (row["output_tokens"] or 0))
+    row["finish_reason"] = name_of(fields.get("finish_reason"))
+    row["latency_ms"] = number_of(fields.get("latency_ms"))
+    row["time_to_first_token_ms"] = number_of(fields.get("time_to_first_token_ms"))
+    row["error_type"] = name_of(fields.get("error_type"))
+    row["error_message"] = text_of(fields.get("error_message"))
+    return row
+
+
+_TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+
+# Keys of a line that have a column of their own, in the log row or in the row they make.
+_COLUMN_KEYS: Final = frozenset((*STAMP_KEYS, *IDENTITY_KEYS, "execution_id", "level", "event", "logger"))
+_PAYLOAD_KEYS: Final[Mapping[Kind | None, frozenset[str]]] = {
+    Kind.EXECUTION_PENDING: frozenset(("kind",)),
+    Kind.EXECUTION_STARTED: frozenset(("kind", "input_data", "metadata")),
+    Kind.OUTPUT: frozenset(("kind", "output_data")),
+    Kind.EXECUTION_FINISHED: frozenset(("kind", "exception")),
+    Kind.LLM_REQUEST: frozenset(("kind", "request", *(f"gen_ai.{name}" for name in ("input.messages", "prompt")))),
+    Kind.LLM_RESPONSE: frozenset(
+        (
+            "kind",
+            "request",
+            "response",
+            *(f"gen_ai.{name}" for name in ("input.messages", "prompt", "output.messages", "completion")),
+        )
+    ),
+    Kind.LLM_ERROR: frozenset(("kind", "request", "response")),
+}
+_KIND_KEY: Final = frozenset(("kind",))
+
+
+def _log(event: Event, execution_id: str, source_id: str) -> LogRow:
+    """Give the log row of a line: its keys as columns, and the caller's own as data."""
+    fields, kind = event.fields, event.kind
+    stage, stage_status = stage_of(event)
+    duration = number_of(fields.get("duration_ms"))
+    kept = _PAYLOAD_KEYS.get(kind, _KIND_KEY) if kind is not None else frozenset[str]()
+    data = {name: value for name, value in fields.items() if name not in _COLUMN_KEYS and name not in kept}
+    if not event.stamped:  # A foreign line's own `writer` and `seq` are the caller's.
+        data.update({name: fields[name] for name in ("writer", "seq") if name in fields})
+    if kind is None:
+        # What an ordinary line carries under the name of a field of ours, and of another type, is the caller's.
+        data.update({name: fields[name] for name in IDENTITY_KEYS if isinstance(fields.get(name), (dict, list, float))})
+    if stage is not None:
+        data.pop("stage", None)
+    if stage_status is not None and kind is None:
+        data.pop("stage_status", None)
+    if duration is not None:
+        data.pop("duration_ms", None)
+    if kind in _STAGE_STATUS and isinstance(own := data.get("data"), dict):
+        del data["data"]
+        data = {**own, **data}
+    return (
+        execution_id,
+        event.writer,
+        event.seq,
+        event.time,
+        kind.value if kind is not None else None,
+        name_of(fields.get("level")),
+        name_of(fields.get("logger")),
+        text_of(fields.get("event")),
+        stage,
+        stage_status,
+        duration,
+        json_of(data) if data else None,
+        source_id,
+        event.offset,
+    )
+
+
+def json_of(value: Any) -> str | None:
+    """Give the JSON text of a value that a line carried; None for null."""
+    if value is None:
+        return None
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:  # orjson reads four times as deep a nesting as it writes.
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def traceback_of(value: Any) -> str | None:
+    """Give an exception as text, from the text or from the list of dicts that structlog makes of it."""
+    if not isinstance(value, list):
+        return text_of(value)
+    parts = []
+    for error in reversed(value):  # structlog's list starts with the last one raised; a traceback ends with it.
+        if not isinstance(error, dict):
+            continue
+        lines = ["Traceback (most recent call last):"]
+        frames = error.get("frames")
+        lines += [
+            f'  File "{frame.get("filename")}", line {frame.get("lineno")}, in {frame.get("name")}'
+            for frame in (frames if isinstance(frames, list) else [])
+            if isinstance(frame, dict)
+        ]
+        lines.append(f"{error.get('exc_type')}: {error.get('exc_value')}")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) or text_of(value)
+
+
+def _depth_of(value: Any) -> int | None:
+    depth = integer_of(value)
+    return depth if depth is not None and 0 <= depth < 1 << 31 else None

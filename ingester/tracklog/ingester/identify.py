@@ -1,0 +1,124 @@
+"""Which file it is: inode and birth time, checked by hashes of its head and of the bytes just before the position."""
+
+import ctypes
+import hashlib
+import os
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+HEAD_BYTES: Final = 1024
+"""How much of a file's beginning is hashed; the header of a segment of ours, unlike any other, fits in it."""
+
+TAIL_BYTES: Final = 1024
+"""How much before the position is hashed: more than a constant end of a line, less than a page."""
+
+
+class Compression(StrEnum):
+    """How a file is compressed, told from its first bytes."""
+
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What names a file on a host for as long as it exists, whatever its path."""
+
+    device: int
+    inode: int
+    birth_ns: int
+    """Nanoseconds since 1970; 0 where the file system does not tell."""
+
+    @property
+    def locator(self) -> tuple[int, int]:
+        """Give what is compared: a device gets another number when it is mounted anew."""
+        return self.inode, self.birth_ns
+
+
+def identity_of(descriptor: int, status: os.stat_result) -> Identity:
+    """Identify an open file."""
+    birth = getattr(status, "st_birthtime_ns", None)
+    if birth is None:
+        birth = int(getattr(status, "st_birthtime", 0) * 1_000_000_000) or _birth_ns(descriptor)
+    return Identity(_signed(status.st_dev), _signed(status.st_ino), birth)
+
+
+def source_id(host: str, identity: Identity, generation: int) -> str:
+    """Name a file's content: the same for every ingester on that host."""
+    text = f"{host}\n{identity.inode}\n{identity.birth_ns}\n{generation}"
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def digest(data: bytes) -> str:
+    """Hash a head or a tail."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def read_at(descriptor: int, offset: int, length: int) -> bytes:
+    """Read exactly `length` bytes, fewer only at the end of the file."""
+    data = b""
+    while len(data) < length:
+        more = os.pread(descriptor, length - len(data), offset + len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def compression_of(head: bytes) -> Compression | None:
+    """Tell from its first bytes how a file is compressed.
+
+    >>> compression_of(b"(\\xb5/\\xfd...")
+    <Compression.ZSTD: 'zstd'>
+    """
+    if head.startswith(b"\x1f\x8b"):
+        return Compression.GZIP
+    return Compression.ZSTD if head.startswith(b"\x28\xb5\x2f\xfd") else None
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 64) if number >= 1 << 63 else number
+
+
+class _StatxTimestamp(ctypes.Structure):
+    _fields_ = (("sec", ctypes.c_int64), ("nsec", ctypes.c_uint32), ("_reserved", ctypes.c_int32))
+
+
+class _Statx(ctypes.Structure):
+    """The beginning of `struct statx`, see statx(2); the rest is room for what the kernel writes."""
+
+    _fields_ = (
+        ("mask", ctypes.c_uint32),
+        ("blksize", ctypes.c_uint32),
+        ("attributes", ctypes.c_uint64),
+        ("nlink", ctypes.c_uint32),
+        ("uid", ctypes.c_uint32),
+        ("gid", ctypes.c_uint32),
+        ("mode", ctypes.c_uint16),
+        ("_spare", ctypes.c_uint16),
+        ("ino", ctypes.c_uint64),
+        ("size", ctypes.c_uint64),
+        ("blocks", ctypes.c_uint64),
+        ("attributes_mask", ctypes.c_uint64),
+        ("atime", _StatxTimestamp),
+        ("btime", _StatxTimestamp),
+        ("_rest", ctypes.c_uint8 * 256),
+    )
+
+
+_AT_EMPTY_PATH: Final = 0x1000
+_STATX_BTIME: Final = 0x800
+
+# Python before 3.15 does not tell the birth time on Linux; a C library without statx leaves it unknown.
+_statx = getattr(ctypes.CDLL(None, use_errno=True), "statx", None) if sys.platform == "linux" else None
+
+
+def _birth_ns(descriptor: int) -> int:
+    if _statx is None:
+        return 0
+    buffer = _Statx()
+    if _statx(descriptor, b"", _AT_EMPTY_PATH, _STATX_BTIME, ctypes.byref(buffer)) != 0:
+        return 0
+    return int(buffer.btime.sec) * 1_000_000_000 + int(buffer.btime.nsec) if buffer.mask & _STATX_BTIME else 0

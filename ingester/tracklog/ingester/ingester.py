@@ -1,0 +1,342 @@
+"""The loop: scan, read, fold, commit; and between, verdicts, rollups and presence."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+import os
+import random
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Self, TypeVar
+
+from sqlalchemy import func, select
+
+from tracklog.ingester import presence, rollup, schema, verdicts
+from tracklog.ingester.database import DEFAULT_URL, ENVIRONMENT_VARIABLE
+from tracklog.ingester.discover import watch
+from tracklog.ingester.errors import (
+    DatabaseRefusedError,
+    DatabaseUnreachableError,
+    SourceNotFoundError,
+    TransactionConflictError,
+)
+from tracklog.ingester.files import Files
+from tracklog.ingester.fold import Changes
+from tracklog.ingester.sources import Portion
+from tracklog.ingester.store import Store
+from tracklog.processors.line import Kind
+
+T = TypeVar("T")
+
+_log = logging.getLogger("tracklog.ingester")
+
+_TURN_BYTES: Final = 1 << 20
+"""How much of one file is read before the next has its turn."""
+
+_LONGEST_SCAN_SHARE: Final = 20
+"""A scan takes at most one in so many parts of the time, whatever the number of files."""
+
+_BATCH_BYTES: Final = 4 << 20
+"""How much one transaction holds: some thousand lines, large enough that its fixed cost is small beside them, small
+enough that a batch takes well under a second and a few tens of MB."""
+
+_TICK: Final = 0.25
+"""Seconds between looks at the open files without any hint of the watcher."""
+
+_SCAN_EVERY: Final = 2.0
+"""Seconds between scans without any hint; a scan that takes long is made less often."""
+
+_HOUSEKEEPING_EVERY: Final = 1.0
+"""Seconds between asking the writers whether they live, and noting presence."""
+
+_STALE_EVERY: Final = 15.0
+_BACKOFF: Final = (0.2, 10.0)
+"""Shortest and longest wait, in seconds, for a database that is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What an ingester has done so far."""
+
+    files: int = 0
+    bytes_read: int = 0
+    bytes_total: int = 0
+    """Of the files to be read: read already, and not yet."""
+    lines: int = 0
+    passed: int = 0
+    """Lines that belong to no execution."""
+    quarantined: int = 0
+    executions: int = 0
+    """Executions that were not in the database before; counted at the end."""
+    crashed: int = 0
+    timed_out: int = 0
+    seconds: float = 0.0
+
+
+Progress = Callable[[Summary], None]
+"""Called after each batch."""
+
+
+class Ingester:
+    """Tail log files into a database.
+
+    >>> import asyncio
+    >>> async def main():
+    ...     async with Ingester(["logs"], "sqlite:///tracklog.db") as ingester:
+    ...         print(await ingester.run_once())
+    >>> asyncio.run(main())  # doctest: +SKIP
+
+    :param paths: Files, and directories in which all logs are read.
+    :param database: An SQLAlchemy URL or the path of an SQLite file; by default `TRACKLOG_DATABASE_URL`, else
+        `sqlite:///tracklog.db`.
+    :param host: The name under which this machine's files are known, by default `TRACKLOG_HOST`, else its own; give a
+        container that is replaced by another on the same files a name that stays.
+    :param stale_after: After so much silence an execution whose writer cannot be asked is taken for timed out.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        database: str | None = None,
+        *,
+        host: str | None = None,
+        stale_after: dt.timedelta = dt.timedelta(hours=1),
+    ) -> None:
+        if isinstance(paths, (str, os.PathLike)):
+            raise TypeError("paths is a list of paths")
+        self.stale_after = stale_after
+        host = host or os.environ.get("TRACKLOG_HOST") or socket.gethostname()
+        self._store = Store(database or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_URL, host)
+        self._judge = verdicts.Judge()
+        self._files = Files(host, [os.fspath(path) for path in paths], keep=self._judge.holds)
+        self._convicting = False
+        self._summary = Summary()
+        self._started_at = dt.datetime.now(dt.UTC)
+        self._next_scan = self._next_housekeeping = self._next_stale = 0.0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of files and connections; what is committed is committed, the rest is read again."""
+        self._files.close()
+        await self._store.close()
+
+    @property
+    def summary(self) -> Summary:
+        """Give what was done so far."""
+        seconds = (dt.datetime.now(dt.UTC) - self._started_at).total_seconds()
+        return replace(
+            self._summary,
+            files=self._files.found,
+            bytes_total=self._summary.bytes_read + self._files.bytes_behind(),
+            seconds=seconds,
+        )
+
+    async def run_once(self, progress: Progress | None = None) -> Summary:
+        """Read what is there to its end, judge what is unfinished, and return.
+
+        :raises SourceNotFoundError: One of the paths does not exist.
+        :raises DatabaseUnreachableError: The database is away.
+        """
+        if missing := self._files.missing():
+            raise SourceNotFoundError(f"there is no file or directory {missing[0]}; name the one that agents log to")
+        await self._store.prepare()
+        await self._reload()
+        before = await self._count_executions()
+        await self._persist(lambda: self._drain(progress))
+        if self._judge.ask():
+            await self._persist(lambda: self._drain(progress))
+            await self._persist(self._convict)
+        await self._persist(self._time_out)
+        while await self._persist(lambda: rollup.roll_up(self._store)):
+            pass
+        await self._persist(lambda: self._note_presence(stopped=True))
+        return replace(self.summary, executions=await self._count_executions() - before)
+
+    async def run(self, stop: asyncio.Event, progress: Progress | None = None) -> Summary:
+        """Follow the files until `stop` is set; a database that is away is waited for.
+
+        :raises DatabaseRefusedError: The database's server lets nobody in by this URL.
+        :raises SchemaError: The database's schema is not the one this version works on.
+        """
+        changed = asyncio.Event()
+        ended = asyncio.Event()
+        watcher = asyncio.create_task(watch(self._files.paths, changed, ended))
+        try:
+            await self._outwait(self._prepare, stop)
+            while not stop.is_set():
+                await self._outwait(lambda: self._pass(changed, progress), stop)
+                await _any_of((changed, stop), _TICK)
+            with contextlib.suppress(DatabaseUnreachableError, TransactionConflictError):
+                await self._note_presence(stopped=True)
+        finally:
+            ended.set()
+            await watcher
+        return self.summary
+
+    async def _prepare(self) -> None:
+        await self._store.prepare()
+        await self._reload()
+        for path in self._files.missing():
+            _log.warning("%s does not exist yet; waiting for it", path)
+
+    async def _outwait(self, work: Callable[[], Awaitable[object]], stop: asyncio.Event) -> None:
+        """Do it until it is done or `stop` is set, however long the database is away."""
+        wait, longest = _BACKOFF
+        away = False
+        while not stop.is_set():
+            try:
+                if away:
+                    # A commit that failed may have happened: only the positions tell.
+                    await self._reload()
+                await self._persist(work)
+            except DatabaseRefusedError:
+                raise
+            except DatabaseUnreachableError as error:
+                if not away:
+                    _log.warning("%s; waiting for it, the log files keep the lines", error)
+                away = True
+                await _any_of((stop,), wait * random.uniform(0.5, 1.0))
+                wait = min(wait * 2, longest)
+            else:
+                if away:
+                    _log.warning("the database is back")
+                return
+
+    async def _persist(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do it again, from what the database holds, for as long as other transactions are in the way."""
+        while True:
+            try:
+                return await work()
+            except TransactionConflictError:
+                await self._reload()
+
+    async def _reload(self) -> None:
+        """Take the positions from the database, and go on from there."""
+        self._files.rewind(await self._store.checkpoints())
+
+    async def _pass(self, changed: asyncio.Event, progress: Progress | None) -> None:
+        """Look once, and commit what there is; called again a tick later, or at once when something changes."""
+        now = time.monotonic()
+        if changed.is_set() or now >= self._next_scan:
+            changed.clear()
+            self._scan()
+            took = time.monotonic() - now
+            self._next_scan = time.monotonic() + max(_SCAN_EVERY, _LONGEST_SCAN_SHARE * took)
+        while await self._batch(progress) and time.monotonic() < self._next_housekeeping:
+            pass
+        if time.monotonic() >= self._next_housekeeping:
+            await self._keep_house()
+            self._next_housekeeping = time.monotonic() + _HOUSEKEEPING_EVERY
+
+    async def _drain(self, progress: Progress | None) -> None:
+        """Scan, and read until nothing is left."""
+        self._scan()
+        while await self._batch(progress):
+            pass
+
+    async def _keep_house(self) -> None:
+        if self._convicting:
+            await self._convict()
+        elif self._judge.ask():
+            # They are convicted after a scan and a look at all files from here on.
+            self._convicting = True
+            self._next_scan = 0.0
+        if time.monotonic() >= self._next_stale:
+            await self._time_out()
+            self._next_stale = time.monotonic() + _STALE_EVERY
+        await rollup.roll_up(self._store, before=dt.datetime.now(dt.UTC) - rollup.SETTLING)
+        await self._note_presence()
+        self._files.close_quiet()
+
+    async def _convict(self) -> None:
+        convicted = self._judge.convict(self._files)
+        self._convicting = False
+        if not convicted:
+            return
+        torn = [
+            portion
+            for source in self._files
+            if source.checkpoint.writer in convicted and (portion := source.read_torn()) is not None
+        ]
+        if torn:
+            await self._commit(torn)
+        crashed = await verdicts.crash(self._store, self._judge.gone, convicted)
+        self._summary = replace(self._summary, crashed=self._summary.crashed + crashed)
+
+    async def _time_out(self) -> None:
+        timed_out = await verdicts.time_out(self._store, self.stale_after, self._judge.boot)
+        self._summary = replace(self._summary, timed_out=self._summary.timed_out + timed_out)
+
+    async def _note_presence(self, *, stopped: bool = False) -> None:
+        files = self._files
+        await presence.note(
+            self._store,
+            presence.Presence(
+                files.paths, files.found, files.found_bytes, files.bytes_behind(), self._started_at, stopped
+            ),
+        )
+
+    def _scan(self) -> None:
+        for source in self._files.scan():
+            if (header := source.header()) is not None:
+                self._judge.note(header, source)
+
+    async def _batch(self, progress: Progress | None) -> bool:
+        """Read a batch from the files that have something to read, and commit it; False when there was nothing."""
+        portions: list[Portion] = []
+        read = 0
+        for portion in self._files.read(_TURN_BYTES):
+            portions.append(portion)
+            read += portion.bytes_read
+            if read >= _BATCH_BYTES:
+                break
+        if not portions:
+            return False
+        await self._commit(portions)
+        if progress is not None:
+            progress(self.summary)
+        return True
+
+    async def _commit(self, portions: Sequence[Portion]) -> None:
+        changes = Changes()
+        for portion in portions:
+            for event in portion.events:
+                changes.add(event, portion.after.source_id)
+        await self._store.commit(portions, changes)
+        for portion in portions:
+            self._files.committed(portion)
+            for event in portion.events:
+                if event.kind is Kind.WRITER_OPENED:
+                    self._judge.note(event, portion.source)
+            self._count(portion)
+
+    def _count(self, portion: Portion) -> None:
+        summary, before, after = self._summary, portion.before, portion.after
+        self._summary = replace(
+            summary,
+            bytes_read=summary.bytes_read + portion.bytes_read,
+            lines=summary.lines + after.lines - (before.lines if before else 0),
+            passed=summary.passed + after.lines_passed - (before.lines_passed if before else 0),
+            quarantined=summary.quarantined + after.lines_quarantined - (before.lines_quarantined if before else 0),
+        )
+
+    async def _count_executions(self) -> int:
+        async with self._store.transaction() as connection:
+            return int(await connection.scalar(select(func.count()).select_from(schema.agent_executions)) or 0)
+
+
+async def _any_of(events: Iterable[asyncio.Event], seconds: float) -> None:
+    """Wait until one of the events is set, or so long."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)

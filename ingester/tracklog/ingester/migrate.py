@@ -1,0 +1,105 @@
+"""The schema and its versions."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import Connection, inspect, text
+
+from tracklog.ingester.database import database_url, open_engine, open_reader, shown, transaction
+from tracklog.ingester.errors import SchemaError
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+HEAD: Final = "0001"
+"""The version this code works on; the name of the newest migration."""
+
+_LOCK: Final = 0x7472_6163_6B6C
+"""The advisory lock under which one of several ingesters makes the schema."""
+
+
+def version_of(connection: Connection) -> str | None:
+    """Read the version of a database's schema; None where there is none."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    version: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return version
+
+
+def check(connection: Connection, url: str) -> None:
+    """Check that a database has the schema this code works on.
+
+    :raises SchemaError: It has none, an older or a newer one.
+    """
+    version = version_of(connection)
+    if version != HEAD:
+        raise SchemaError(_complaint(version, shown(database_url(url))))
+
+
+def _complaint(version: str | None, database: str) -> str:
+    if version is None:
+        return f"the database {database} has no tables of tracklog; `tracklog ingest PATH --db {database}` makes them"
+    if version > HEAD:
+        return (
+            f"the database {database} has schema {version}, newer than this tracklog's {HEAD}; install a newer tracklog"
+        )
+    return (
+        f"the database {database} has schema {version}, this tracklog works on {HEAD};"
+        f" run `tracklog db upgrade --db {database}`"
+    )
+
+
+async def prepare(engine: "AsyncEngine") -> None:
+    """Make the schema in an empty database, and upgrade an older one on SQLite.
+
+    :raises SchemaError: A PostgreSQL database is older, which its owner upgrades when it suits, or any is newer.
+    """
+    async with transaction(engine) as connection:
+        version = await connection.run_sync(version_of)
+    if version == HEAD:
+        return
+    if version is not None and (version > HEAD or engine.dialect.name != "sqlite"):
+        raise SchemaError(_complaint(version, shown(engine.url)))
+    await _upgrade(engine)
+
+
+async def _upgrade(engine: "AsyncEngine") -> None:
+    async with transaction(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+        await connection.run_sync(_run_migrations)
+
+
+def _run_migrations(connection: Connection) -> None:
+    # Imported here because it takes half a second and is needed once in a database's life.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+async def upgrade(url: str) -> None:
+    """Bring a database to the newest schema, from whichever it has."""
+    engine = open_engine(url)
+    try:
+        await _upgrade(engine)
+    finally:
+        await engine.dispose()
+
+
+async def current(url: str) -> str | None:
+    """Give the version of a database's schema; None where it has none.
+
+    :raises DatabaseUnreachableError: The database is away, or the SQLite file does not exist; none is made.
+    """
+    if database_url(url).get_backend_name() == "sqlite":
+        open_reader(url).dispose()
+    engine = open_engine(url)
+    try:
+        async with transaction(engine) as connection:
+            return await connection.run_sync(version_of)
+    finally:
+        await engine.dispose()

@@ -1,0 +1,50 @@
+"""That an ingester is there, and how far it is: so that a host that is behind shows, and not as silent."""
+
+import datetime as dt
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import orjson
+
+from tracklog.ingester import bulk, schema
+from tracklog.ingester.store import Store, limit_waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """What an ingester saw when it last looked."""
+
+    paths: Sequence[str]
+    files: int
+    bytes_seen: int
+    bytes_behind: int
+    started_at: dt.datetime
+    stopped: bool = False
+
+
+async def note(store: Store, presence: Presence) -> None:
+    """Note it for this host."""
+    now = dt.datetime.now(dt.UTC)
+    row = {
+        "host": store.host,
+        "version": version("tracklog"),
+        "pid": os.getpid(),
+        "paths": orjson.dumps([os.path.abspath(path) for path in presence.paths]).decode(),
+        "files": presence.files,
+        "bytes_seen": presence.bytes_seen,
+        "bytes_behind": presence.bytes_behind,
+        "started_at": presence.started_at,
+        "looked_at": now,
+        "stopped_at": now if presence.stopped else None,
+    }
+    async with store.transaction() as connection:
+        await limit_waiting(connection)
+        await bulk.insert(
+            connection,
+            schema.tracklog_ingesters,
+            tuple(row),
+            [tuple(row.values())],
+            f"(host) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in row if name != 'host')}",
+        )

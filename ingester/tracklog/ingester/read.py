@@ -1,0 +1,173 @@
+"""From a file and a position to whole lines, holding no more than a batch of them."""
+
+import gzip
+import os
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO, Any, Final
+
+import zstandard
+
+from tracklog.ingester.identify import Compression, read_at
+
+MAX_LINE_BYTES: Final = 16 << 20
+"""A longer line is passed over; twice what a writer of ours writes."""
+
+_STEP_BYTES: Final = 1 << 18
+"""How much is read at once in search of a newline."""
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """A line over the limit, as far as it was seen."""
+
+    offset: int
+    length: int
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one read gave: whole lines, and where to go on."""
+
+    lines: list[tuple[int, bytes]]
+    """(offset, line without its newline); lines without any byte are left out."""
+    position: int
+    """Just after the last newline; or, inside a line over the limit, after what was passed over."""
+    skipping: bool
+    """Whether the position is inside a line over the limit."""
+    too_long: TooLong | None
+    at_end: bool
+    """Whether there is nothing more to read now but perhaps a line without its newline."""
+
+
+Fetch = Callable[[int, int], bytes]
+"""(offset, length) -> at most that many bytes from there; b"" at the end."""
+
+
+def read_lines(fetch: Fetch, position: int, limit: int, *, skipping: bool = False) -> Chunk:
+    """Read whole lines from `position` on until about `limit` bytes are held.
+
+    >>> data = b"one\\ntwo\\nthr"
+    >>> chunk = read_lines(lambda offset, length: data[offset:offset + length], 0, 100)
+    >>> chunk.lines, chunk.position, chunk.at_end
+    ([(0, b'one'), (4, b'two')], 8, True)
+    """
+    if skipping:
+        return _skip(fetch, position)
+    pieces: list[bytes] = []
+    held = 0
+    newline = -1
+    at_end = False
+    while True:
+        piece = fetch(position + held, min(_STEP_BYTES, max(limit - held, _STEP_BYTES)))
+        if not piece:
+            at_end = True
+            break
+        place = piece.rfind(b"\n")
+        if place >= 0:
+            newline = held + place
+        pieces.append(piece)
+        held += len(piece)
+        if held >= limit and newline >= 0:
+            break
+        if newline < 0 and held > MAX_LINE_BYTES:
+            return Chunk([], position + held, True, TooLong(position, held, pieces[0]), False)
+    data = b"".join(pieces)
+    lines = []
+    start = 0
+    # The last element is what follows the last newline.
+    for line in data[: newline + 1].split(b"\n")[:-1]:
+        if line:
+            lines.append((position + start, line))
+        start += len(line) + 1
+    too_long = next((line for line in lines if len(line[1]) > MAX_LINE_BYTES), None)
+    if too_long is not None:
+        lines.remove(too_long)
+    return Chunk(
+        lines,
+        position + newline + 1,
+        False,
+        TooLong(too_long[0], len(too_long[1]), too_long[1]) if too_long is not None else None,
+        at_end,
+    )
+
+
+def _skip(fetch: Fetch, position: int) -> Chunk:
+    """Pass over what is left of a line over the limit, a bounded stretch at a time."""
+    passed = 0
+    while passed < MAX_LINE_BYTES:
+        piece = fetch(position + passed, _STEP_BYTES)
+        if not piece:
+            return Chunk([], position + passed, True, None, True)
+        place = piece.find(b"\n")
+        if place >= 0:
+            return Chunk([], position + passed + place + 1, False, None, False)
+        passed += len(piece)
+    return Chunk([], position + passed, True, None, False)
+
+
+def plain(descriptor: int) -> Fetch:
+    """Read a file as it is."""
+    return lambda offset, length: read_at(descriptor, offset, length)
+
+
+class Decompressed:
+    """Read a compressed file by decompressed offsets, onward; going back starts again from its beginning."""
+
+    def __init__(self, descriptor: int, compression: Compression) -> None:
+        self._descriptor = descriptor
+        self._compression = compression
+        self._file: IO[bytes] | None = None
+        self._stream: Any = None
+        self._offset = 0
+        self._ahead = b""
+
+    def __call__(self, offset: int, length: int) -> bytes:
+        """Give up to `length` decompressed bytes; b"" at the end, or where the file is not written to its end yet."""
+        if self._stream is None or offset < self._offset:
+            self._open()
+        self._forward(offset)
+        data = self._ahead[:length] if self._ahead else self._read(length)
+        self._ahead = data  # What was read and not taken is asked for again.
+        return data
+
+    def _open(self) -> None:
+        self.close()
+        file = self._file = os.fdopen(os.dup(self._descriptor), "rb")
+        file.seek(0)
+        if self._compression is Compression.GZIP:
+            self._stream = gzip.GzipFile(fileobj=file, mode="rb")
+        else:
+            decompressor = zstandard.ZstdDecompressor()
+            self._stream = decompressor.stream_reader(file, read_across_frames=True)
+        self._offset = 0
+        self._ahead = b""
+
+    def _forward(self, offset: int) -> None:
+        while self._offset < offset:
+            if not self._ahead:
+                self._ahead = self._read(min(offset - self._offset, _STEP_BYTES))
+                if not self._ahead:
+                    return
+            taken = min(offset - self._offset, len(self._ahead))
+            self._offset += taken
+            self._ahead = self._ahead[taken:]
+
+    def _read(self, length: int) -> bytes:
+        try:
+            # read1 gives what there is before it tells that the rest is missing; read would lose it.
+            return bytes(self._stream.read1(length))
+        except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError):
+            self.close()  # Still being written, or broken: what came before it was read, the rest may come.
+            return b""
+
+    def close(self) -> None:
+        """Let go of the decompressor."""
+        for file in (self._stream, self._file):
+            if file is not None:
+                file.close()
+        self._stream = self._file = None
+        self._ahead = b""
+        self._offset = 0

@@ -1,0 +1,305 @@
+"""The files that are read: for each what it is, how far it was read, and an open descriptor while it is needed."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from tracklog.ingester.decode import QUARANTINE_HEAD, Event, Rejected, decode, reject
+from tracklog.ingester.identify import (
+    HEAD_BYTES,
+    TAIL_BYTES,
+    Compression,
+    Identity,
+    compression_of,
+    digest,
+    identity_of,
+    read_at,
+    source_id,
+)
+from tracklog.ingester.read import MAX_LINE_BYTES, Decompressed, Fetch, plain, read_lines
+from tracklog.ingester.unwrap import Unwrapper
+from tracklog.processors.line import Kind
+
+_HEADER_BYTES: Final = 1 << 16
+_TORN: Final = "torn: its writer ended in the middle of it"
+
+_QUARANTINED_PER_SOURCE: Final = 100
+"""Of a file that is no log at all, so many lines are kept; the others are only counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a source was read: the row of `tracklog_sources`, committed with the rows that it produced."""
+
+    source_id: str
+    path: str
+    identity: Identity
+    generation: int
+    compression: Compression | None = None
+    head_length: int = 0
+    head_hash: str = digest(b"")
+    tail_length: int = 0
+    tail_hash: str = digest(b"")
+    position: int = 0
+    size: int = 0
+    skipping: bool = False
+    ended: bool = False
+    writer: str | None = None
+    segment: int | None = None
+    lines: int = 0
+    lines_passed: int = 0
+    lines_quarantined: int = 0
+
+
+@dataclass(slots=True)
+class Portion:
+    """What one turn read of a source, not committed yet."""
+
+    source: "Source"
+    before: Checkpoint | None
+    """What the database holds; None for a source that it does not know."""
+    after: Checkpoint
+    events: list[Event] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    bytes_read: int = 0
+    at_end: bool = False
+
+
+class Source:
+    """One file, under whatever name, with one content; another content is another source."""
+
+    def __init__(
+        self, host: str, path: str, stored: Checkpoint | None, checkpoint: Checkpoint, descriptor: int | None = None
+    ) -> None:
+        self.host = host
+        self.path = path
+        self.stored = stored
+        self.checkpoint = checkpoint
+        self.at_end = False
+        """Whether the last turn read all there was."""
+        self.seen_size = -1
+        self.seen_mtime_ns = -1
+        self._descriptor = descriptor
+        self._fetch: Fetch | None = None
+        self._unwrapper = Unwrapper(MAX_LINE_BYTES)
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether its descriptor is held, so that it can be read though it was deleted."""
+        return self._descriptor is not None
+
+    def is_due(self) -> bool:
+        """Tell whether there may be something to read since the last turn.
+
+        :raises OSError: The file cannot be looked at.
+        """
+        if not self.at_end:
+            return True
+        status = os.fstat(self.fileno())
+        return status.st_size != self.seen_size or status.st_mtime_ns != self.seen_mtime_ns
+
+    def bytes_behind(self) -> int:
+        """Count the bytes that are on disk and not committed; of a compressed file that is not at its end, its size."""
+        try:
+            size = os.fstat(self.fileno()).st_size
+        except OSError:
+            return 0
+        if self.checkpoint.compression is not None:
+            return 0 if self.at_end else size
+        return max(0, size - self.checkpoint.position)
+
+    def is_unlinked(self) -> bool:
+        """Tell whether the file has no name any more, and only the descriptor keeps it."""
+        return os.fstat(self.fileno()).st_nlink == 0
+
+    def header(self) -> Event | None:
+        """Read the header of a segment of ours; None if the file is none."""
+        first, newline, _ = read_at(self.fileno(), 0, _HEADER_BYTES).partition(b"\n")
+        event = decode(first, 0) if newline else None
+        return event if isinstance(event, Event) and event.kind is Kind.WRITER_OPENED else None
+
+    def fileno(self) -> int:
+        """Give the descriptor, opened if it is not.
+
+        :raises OSError: The file cannot be opened.
+        """
+        if self._descriptor is None:
+            self._descriptor = open_file(self.path)
+        return self._descriptor
+
+    def close(self) -> None:
+        """Let go of the descriptor."""
+        if isinstance(self._fetch, Decompressed):
+            self._fetch.close()
+        self._fetch = None
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def is_same(self) -> bool:
+        """Check that the content is still the one that was read: identity, size, head, tail.
+
+        :raises OSError: The file cannot be read.
+        """
+        descriptor = self.fileno()
+        status = os.fstat(descriptor)
+        checkpoint = self.checkpoint
+        if identity_of(descriptor, status).locator != checkpoint.identity.locator:
+            return False
+        if digest(read_at(descriptor, 0, checkpoint.head_length)) != checkpoint.head_hash:
+            return False
+        if checkpoint.compression is not None:
+            return status.st_size >= checkpoint.size
+        if status.st_size < checkpoint.position:
+            return False
+        tail = read_at(descriptor, checkpoint.position - checkpoint.tail_length, checkpoint.tail_length)
+        return digest(tail) == checkpoint.tail_hash
+
+    def renew(self) -> None:
+        """Begin again from 0: the content is another one, the file the same."""
+        checkpoint = self.checkpoint
+        generation = checkpoint.generation + 1
+        self.close()
+        self.stored = None
+        self.checkpoint = Checkpoint(
+            source_id=source_id(self.host, checkpoint.identity, generation),
+            path=self.path,
+            identity=checkpoint.identity,
+            generation=generation,
+        )
+        self._unwrapper = Unwrapper(MAX_LINE_BYTES)
+        self.at_end = False
+
+    def rewind(self, stored: Checkpoint | None) -> None:
+        """Go back to what the database holds, after a commit that failed or that another ingester was before."""
+        self.stored = stored
+        if stored is not None:
+            self.checkpoint = stored
+        else:
+            now = self.checkpoint
+            self.checkpoint = Checkpoint(now.source_id, self.path, now.identity, now.generation)
+        self._unwrapper = Unwrapper(MAX_LINE_BYTES)
+        self.at_end = False
+
+    def committed(self, portion: Portion) -> None:
+        """Note that a portion is in the database."""
+        self.stored = self.checkpoint = portion.after
+
+    def read(self, limit: int) -> Portion:
+        """Read about `limit` bytes of whole lines and decode them; nothing is committed by that.
+
+        :raises OSError: The file cannot be read.
+        """
+        descriptor = self.fileno()
+        status = os.fstat(descriptor)
+        checkpoint = self._look(descriptor, status)
+        compression = checkpoint.compression
+        if self._fetch is None or (compression is not None and not isinstance(self._fetch, Decompressed)):
+            self._fetch = Decompressed(descriptor, compression) if compression else plain(descriptor)
+        chunk = read_lines(self._fetch, checkpoint.position, limit, skipping=checkpoint.skipping)
+        portion = Portion(self, self.stored, checkpoint, bytes_read=chunk.position - checkpoint.position)
+        if chunk.too_long is not None:
+            long = chunk.too_long
+            portion.rejected.append(
+                replace(reject(long.head, long.offset, f"longer than {MAX_LINE_BYTES} bytes"), length=long.length)
+            )
+        for offset, text in chunk.lines:
+            line = self._unwrapper.unwrap(offset, text)
+            if line is None:
+                continue
+            result = decode(line.text, line.offset, time=line.time)
+            if isinstance(result, Event):
+                portion.events.append(result)
+            elif isinstance(result, Rejected):
+                portion.rejected.append(result)
+        # What a runtime split and has not ended is read again: its parts are not in the database yet.
+        position = chunk.position
+        if (unfinished := self._unwrapper.open_offset) is not None:
+            position = min(position, unfinished)
+            if position == checkpoint.position and not chunk.at_end:
+                position = chunk.position  # A part without an end in a whole batch: its other half is lost.
+            self._unwrapper = Unwrapper(MAX_LINE_BYTES)
+        self._note(portion, chunk.skipping, position, status, at_end=chunk.at_end)
+        return portion
+
+    def read_torn(self) -> Portion | None:
+        """Take what follows the last newline into the quarantine, once nobody is there to end the line.
+
+        :raises OSError: The file cannot be read.
+        """
+        descriptor = self.fileno()
+        checkpoint = self.checkpoint
+        status = os.fstat(descriptor)
+        length = status.st_size - checkpoint.position
+        if checkpoint.compression is not None or length <= 0:
+            return None
+        portion = Portion(self, self.stored, checkpoint, bytes_read=length)
+        torn = reject(
+            read_at(descriptor, checkpoint.position, min(length, QUARANTINE_HEAD)), checkpoint.position, _TORN
+        )
+        portion.rejected.append(replace(torn, length=length))
+        self._note(portion, False, status.st_size, status, at_end=True)
+        return portion
+
+    def _note(self, portion: Portion, skipping: bool, position: int, status: os.stat_result, *, at_end: bool) -> None:
+        checkpoint = portion.after
+        tail_length = 0 if checkpoint.compression is not None else min(position, TAIL_BYTES)
+        tail = read_at(self.fileno(), position - tail_length, tail_length)
+        header = next((event for event in portion.events if event.kind is Kind.WRITER_OPENED), None)
+        segment = header.fields.get("segment") if header is not None else None
+        kept = max(0, _QUARANTINED_PER_SOURCE - checkpoint.lines_quarantined)
+        rejected = len(portion.rejected)
+        del portion.rejected[kept:]
+        portion.at_end = at_end
+        portion.after = replace(
+            checkpoint,
+            path=self.path,
+            position=position,
+            tail_length=tail_length,
+            tail_hash=digest(tail),
+            size=status.st_size,
+            skipping=skipping,
+            ended=at_end and checkpoint.compression is not None,
+            writer=header.writer if header is not None else checkpoint.writer,
+            segment=segment if isinstance(segment, int) else checkpoint.segment,
+            lines=checkpoint.lines + len(portion.events) + rejected,
+            lines_passed=checkpoint.lines_passed + sum(event.execution_id is None for event in portion.events),
+            lines_quarantined=checkpoint.lines_quarantined + rejected,
+        )
+        self.at_end = at_end
+        self.seen_size, self.seen_mtime_ns = status.st_size, status.st_mtime_ns
+
+    def _look(self, descriptor: int, status: os.stat_result) -> Checkpoint:
+        """Take the head's hash, and again while the head grows."""
+        checkpoint = self.checkpoint
+        if checkpoint.head_length >= HEAD_BYTES or checkpoint.head_length >= status.st_size:
+            return checkpoint
+        head = read_at(descriptor, 0, HEAD_BYTES)
+        compression = compression_of(head) if checkpoint.position == 0 else checkpoint.compression
+        return replace(checkpoint, head_length=len(head), head_hash=digest(head), compression=compression)
+
+
+def open_file(path: str) -> int:
+    """Open a file to read it; one that was replaced by a pipe meanwhile does not block."""
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+
+
+def find(host: str, path: str, known: Mapping[tuple[int, int], Checkpoint]) -> Source:
+    """Open the file at a path and find its checkpoint among the known ones, by its identity; else begin at 0.
+
+    :param known: The latest generation for each locator, as the database has it.
+    :raises OSError: The file cannot be read.
+    """
+    descriptor = open_file(path)
+    try:
+        identity = identity_of(descriptor, os.fstat(descriptor))
+        stored = known.get(identity.locator)
+        checkpoint = stored or Checkpoint(source_id(host, identity, 0), path, identity, 0)
+        source = Source(host, path, stored, checkpoint, descriptor)
+        if stored is not None and not source.is_same():
+            source.renew()
+    except OSError:
+        os.close(descriptor)
+        raise
+    return source

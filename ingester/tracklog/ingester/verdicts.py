@@ -1,0 +1,169 @@
+"""What became of executions whose end no line tells: their writer is gone, or cannot be asked and is long silent."""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from tracklog.ingester import bulk
+from tracklog.ingester.decode import Event, integer_of
+from tracklog.ingester.sources import Source
+from tracklog.ingester.store import Store, limit_waiting, mark_windows
+
+PRESENT: Final = dt.timedelta(seconds=60)
+"""An ingester that has looked within this time judges its host's writers itself."""
+
+_UNFINISHED: Final = "line_status NOT IN ('success', 'skipped', 'failed', 'timeout')"
+
+
+def boot_id() -> str | None:
+    """Give what names the running kernel since its start; None where it has no such name, and locks prove nothing."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip() or None
+    except OSError:
+        return None
+
+
+def is_free(source: Source) -> bool:
+    """Tell whether no process holds a file's lock; the kernel lets go of it however its holder died."""
+    try:
+        import fcntl  # Not on Windows, where there is no daemon.
+    except ImportError:
+        return False
+    try:
+        descriptor = source.fileno()
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return True
+
+
+@dataclass(slots=True)
+class _Writer:
+    """A writer that can be asked: by the lock of its newest segment."""
+
+    segment: int
+    source: Source
+
+
+@dataclass(slots=True)
+class Judge:
+    """Find the writers that are gone: first their lock, then to the end of their files, then the verdict."""
+
+    boot: str | None = field(default_factory=boot_id)
+    _living: dict[str, _Writer] = field(default_factory=dict)
+    _suspected: dict[str, int] = field(default_factory=dict)
+    _gone: list[str] = field(default_factory=list)
+
+    def note(self, header: Event, source: Source) -> None:
+        """Note a segment's header; only that of the very file it names proves anything."""
+        fields, identity = header.fields, source.checkpoint.identity
+        segment = integer_of(fields.get("segment"))
+        if (
+            self.boot is None
+            or fields.get("boot_id") != self.boot
+            or fields.get("locked") is not True
+            or segment is None
+            or (fields.get("device"), fields.get("inode")) != (identity.device, identity.inode)
+        ):
+            return
+        known = self._living.get(header.writer)
+        if known is None or segment >= known.segment:
+            self._living[header.writer] = _Writer(segment, source)
+
+    def holds(self, source: Source) -> bool:
+        """Tell whether a source is needed to ask its writer."""
+        return any(writer.source is source for writer in self._living.values())
+
+    def ask(self) -> bool:
+        """Ask all writers; True if one is newly suspected to be gone. Then scan, and read all its files to the end."""
+        before = len(self._suspected)
+        for name, writer in self._living.items():
+            if name not in self._suspected and is_free(writer.source):
+                self._suspected[name] = writer.segment
+        return len(self._suspected) > before
+
+    def convict(self, sources: Iterable[Source]) -> list[str]:
+        """Give the suspected writers whose files are all read to the end and that have opened no further segment."""
+        unread = {source.checkpoint.writer for source in sources if not source.at_end}
+        convicted = []
+        for name, segment in list(self._suspected.items()):
+            if self._living[name].segment != segment:
+                del self._suspected[name]
+            elif name not in unread:
+                del self._suspected[name]
+                del self._living[name]
+                convicted.append(name)
+        self._gone = (self._gone + convicted)[-_REMEMBERED:]
+        return convicted
+
+    @property
+    def gone(self) -> Sequence[str]:
+        """Give the writers that were convicted lately: a late line of a child must not bring their executions back."""
+        return self._gone
+
+
+_REMEMBERED: Final = 1000
+
+
+async def crash(store: Store, writers: Sequence[str], convicted: Sequence[str]) -> int:
+    """Give the unfinished executions of writers that are gone the verdict `crashed`.
+
+    :returns: How many there were.
+    """
+    now = dt.datetime.now(dt.UTC)
+    async with store.transaction() as connection:
+        await limit_waiting(connection)
+        await bulk.fetch(
+            connection, "UPDATE tracklog_writers SET gone_at = $2 WHERE writer IN ({keys})", sorted(convicted), now
+        )
+        rows = await bulk.fetch(
+            connection,
+            "UPDATE agent_executions SET verdict = 'crashed', verdict_key = last_key, verdict_at = $2"
+            f" WHERE writer IN ({{keys}}) AND {_UNFINISHED} AND (verdict_key IS NULL OR verdict_key < last_key"
+            " OR verdict <> 'crashed') RETURNING execution_id",
+            sorted(writers),
+            now,
+        )
+        if rows:
+            await mark_windows(connection, sorted(row["execution_id"] for row in rows), store.host, now)
+    return len(rows)
+
+
+async def time_out(store: Store, stale_after: dt.timedelta, boot: str | None) -> int:
+    """Give executions that no lock speaks for, and that are silent for long, the verdict `timeout`.
+
+    :returns: How many there were.
+    """
+    now = dt.datetime.now(dt.UTC)
+    cutoff = (now - stale_after).strftime("%Y-%m-%dT%H:%M:%S")
+    async with store.transaction() as connection:
+        await limit_waiting(connection)
+        rows = await bulk.fetch(
+            connection,
+            "UPDATE agent_executions SET verdict = 'timeout', verdict_key = last_key, verdict_at = $2"
+            f" WHERE {_UNFINISHED} AND line_status NOT IN ({{keys}})"
+            " AND last_key < $3 AND last_key >= '0' AND (verdict_key IS NULL OR verdict_key < last_key)"
+            " AND (writer IS NULL OR writer NOT IN ("
+            "   SELECT w.writer FROM tracklog_writers AS w WHERE w.locked AND w.gone_at IS NULL AND (w.boot_id = $4"
+            "     OR w.host IN (SELECT host FROM tracklog_ingesters WHERE looked_at > $5 AND host <> $6))))"
+            " RETURNING execution_id",
+            ["pending"],
+            now,
+            cutoff,
+            boot,
+            now - PRESENT,
+            store.host,
+        )
+        if rows:
+            await mark_windows(connection, sorted(row["execution_id"] for row in rows), store.host, now)
+    return len(rows)
+
+
+async def forget(store: Store, writer: str) -> None:
+    """Note that a writer cannot be asked any more, since its file is gone; then only silence speaks."""
+    async with store.transaction() as connection:
+        await limit_waiting(connection)
+        await bulk.fetch(connection, "UPDATE tracklog_writers SET locked = false WHERE writer IN ({keys})", [writer])
