@@ -1,0 +1,1 @@
+"""The questions, each a query; see `tracklog.analytics.faces` for how they are asked."""

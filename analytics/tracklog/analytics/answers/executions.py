@@ -1,0 +1,207 @@
+"""Find executions: by id, and the latest, failed, skipped and slow ones."""
+
+import datetime as dt
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Select, select
+
+from tracklog.analytics.answers.calls import calls_in_flight, calls_of, interaction, is_going_on
+from tracklog.analytics.answers.endings import explain
+from tracklog.analytics.query import Query, key, since
+from tracklog.analytics.record import Record
+from tracklog.ingester.schema import agent_call_chains, agent_execution_logs, agent_executions, tracklog_sources
+from tracklog.processors.states import ExecutionStatus
+
+_executions = agent_executions.c
+
+_BOOKKEEPING: Final = ("field_ranks", "moved_agent", "moved_at")
+"""Columns that only the ingester needs, beside those whose name ends in `_key`."""
+
+COLUMNS: Final = tuple(c for c in _executions if not c.name.endswith("_key") and c.name not in _BOOKKEEPING)
+
+SUMMARY: Final = tuple(
+    _executions[name]
+    for name in (
+        "execution_id",
+        "agent_name",
+        "method",
+        "status",
+        "current_stage",
+        "created_at",
+        "duration_ms",
+        "error_type",
+        "error_message",
+        "line_status",
+        "completed_at",
+    )
+)
+"""What a list of executions needs beside what it is a list of."""
+
+UNSUCCESSFUL: Final = (ExecutionStatus.FAILED, ExecutionStatus.TIMEOUT, ExecutionStatus.CRASHED)
+
+
+def get_execution(execution_id: str | UUID) -> Query[Record | None]:
+    """Give the record of one execution; None when there is none.
+
+    A crashed execution, and one given up on, wrote no error: `error_type` and `error_message` then say what is known.
+    """
+    rows = yield select(*COLUMNS).where(_executions.execution_id == key(execution_id))
+    records = yield from completed(rows)
+    return records[0] if records else None
+
+
+def get_execution_with_logs(execution_id: str | UUID) -> Query[Record | None]:
+    """Give one execution with all that belongs to it; None when there is none.
+
+    :return: ``{"execution": …, "logs": […], "llm_calls": […], "children": […]}``. The logs are in the order they were
+        written, each with the `file` and the `line_offset` (in bytes) where it stands.
+    """
+    execution = yield from get_execution(execution_id)
+    if execution is None:
+        return None
+    logs = agent_execution_logs.c
+    log_rows = yield (
+        select(
+            *logs,
+            tracklog_sources.c.path.label("file"),
+            tracklog_sources.c.host.label("file_host"),
+            tracklog_sources.c.compression.label("file_compression"),
+        )
+        .select_from(agent_execution_logs.outerjoin(tracklog_sources, logs.source_id == tracklog_sources.c.source_id))
+        .where(logs.execution_id == execution.execution_id)
+        .order_by(logs.timestamp.nulls_last(), logs.writer, logs.seq)
+    )
+    call_rows = yield calls_of(execution.execution_id)
+    links = agent_call_chains.c
+    child_rows = yield (
+        select(*SUMMARY, links.call_reason)
+        .select_from(agent_call_chains.join(agent_executions, links.child_execution_id == _executions.execution_id))
+        .where(links.parent_execution_id == execution.execution_id)
+        .order_by(_executions.created_at.nulls_last(), _executions.execution_id)
+    )
+    children = yield from completed(child_rows)
+    going_on = is_going_on(execution.status)
+    calls = [interaction(row, going_on=going_on) for row in call_rows]
+    return Record(execution=execution, logs=log_rows, llm_calls=calls, children=children)
+
+
+def get_recent_executions(
+    vault_id: str | UUID | None = None,
+    agent_name: str | None = None,
+    status: str | None = None,
+    limit: int = 50,
+    *,
+    conversation_id: str | UUID | None = None,
+    hours: float | None = None,
+) -> Query[list[Record]]:
+    """Give the newest executions first, of all times unless `hours` says otherwise."""
+    chosen = _filtered(
+        select(*COLUMNS), vault_id=vault_id, agent_name=agent_name, conversation_id=conversation_id, hours=hours
+    )
+    if status is not None:
+        chosen = chosen.where(_executions.status == status)
+    rows = yield _newest(chosen.where(_executions.created_at.is_not(None)), limit)
+    if len(rows) < limit and hours is None:
+        # Lines of other programs may carry no time. PostgreSQL would sort their executions before all others, and an
+        # order that says otherwise finds no index, so they are asked for apart, and come last.
+        rows += yield _newest(chosen.where(_executions.created_at.is_(None)), limit - len(rows))
+    return (yield from completed(rows))
+
+
+def get_failed_executions(
+    vault_id: str | UUID | None = None,
+    hours: float | None = 24,
+    agent_name: str | None = None,
+    limit: int = 100,
+) -> Query[list[Record]]:
+    """Give the executions that failed, timed out or crashed, newest first."""
+    chosen = _filtered(select(*COLUMNS), vault_id=vault_id, agent_name=agent_name, hours=hours)
+    rows = yield _newest(chosen.where(_executions.status.in_(UNSUCCESSFUL)), limit)
+    return (yield from completed(rows))
+
+
+def get_skipped_executions(
+    vault_id: str | UUID | None = None,
+    hours: float | None = 24,
+    limit: int = 100,
+    *,
+    agent_name: str | None = None,
+) -> Query[list[Record]]:
+    """Give the executions whose agent decided not to respond, newest first."""
+    chosen = _filtered(select(*COLUMNS), vault_id=vault_id, agent_name=agent_name, hours=hours)
+    rows = yield _newest(chosen.where(_executions.status == ExecutionStatus.SKIPPED), limit)
+    return (yield from completed(rows))
+
+
+def find_slow_executions(
+    threshold_ms: float = 5000,
+    vault_id: str | UUID | None = None,
+    hours: float | None = 24,
+    agent_name: str | None = None,
+    limit: int = 100,
+) -> Query[list[Record]]:
+    """Give the executions that took longer than `threshold_ms`, slowest first.
+
+    `overhead_ms` is the time not spent waiting for language models; 0 where calls ran at the same time and their
+    latencies add up to more than the whole.
+    """
+    chosen = _filtered(
+        select(
+            *SUMMARY,
+            _executions.vault_id,
+            _executions.conversation_id,
+            _executions.llm_model,
+            _executions.llm_calls,
+            _executions.llm_tokens_used,
+            _executions.llm_latency_ms,
+        ),
+        vault_id=vault_id,
+        agent_name=agent_name,
+        hours=hours,
+    )
+    rows = yield (
+        chosen.where(_executions.duration_ms > threshold_ms)
+        .order_by(_executions.duration_ms.desc(), _executions.execution_id)
+        .limit(limit)
+    )
+    records = yield from completed(rows)
+    for record in records:
+        record["overhead_ms"] = max(0.0, record.duration_ms - (record.llm_latency_ms or 0.0))
+    return records
+
+
+def completed(rows: list[Record]) -> Query[list[Record]]:
+    """Say of executions that a verdict ended what their lines could not: the error, and the call in flight.
+
+    Takes rows that have `line_status`, which is removed.
+    """
+    ended = [row for row in rows if row["status"] != row["line_status"]]
+    waiting = yield from calls_in_flight(row["execution_id"] for row in ended)
+    for row in rows:
+        if row.pop("line_status") != row["status"]:
+            explain(row, waiting.get(row["execution_id"]))
+    return rows
+
+
+def _filtered(
+    statement: Select[Any],
+    *,
+    vault_id: str | UUID | None = None,
+    agent_name: str | None = None,
+    conversation_id: str | UUID | None = None,
+    hours: float | None = None,
+) -> Select[Any]:
+    moment: dt.datetime | None = since(hours)
+    for column, value in (
+        (_executions.vault_id, vault_id),
+        (_executions.agent_name, agent_name),
+        (_executions.conversation_id, conversation_id),
+    ):
+        if value is not None:
+            statement = statement.where(column == key(value))
+    return statement if moment is None else statement.where(_executions.created_at >= moment)
+
+
+def _newest(statement: Select[Any], limit: int) -> Select[Any]:
+    return statement.order_by(_executions.created_at.desc(), _executions.execution_id.desc()).limit(limit)

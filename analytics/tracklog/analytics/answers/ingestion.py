@@ -1,0 +1,68 @@
+"""Tell how far ingestion has come: lines not yet read must not be taken for an agent that did nothing."""
+
+import datetime as dt
+from typing import Final
+
+from sqlalchemy import func, select
+
+from tracklog.analytics.query import Query
+from tracklog.analytics.record import Record
+from tracklog.ingester.schema import tracklog_ingesters, tracklog_sources
+
+STALE_SECONDS: Final = 60
+"""A running ingester looks every few seconds; after this long without a look it cannot be relied on."""
+
+
+def get_ingestion() -> Query[Record]:
+    """Give how much of the logs the database holds.
+
+    :return: `as_of` (what was written before is in, unless some bytes are behind; None when nothing was ever ingested),
+        `bytes_behind`, `lines_quarantined` (lines that could not be read), `hosts`, each with `host`, `looked_at`,
+        `bytes_behind`, `stale` (no look within a minute) and `stopped`, and `complete`: whether all that was logged a
+        few seconds ago can be expected here.
+    """
+    ingesters = tracklog_ingesters.c
+    rows = yield (
+        select(ingesters.host, ingesters.looked_at, ingesters.bytes_behind, ingesters.stopped_at).order_by(
+            ingesters.host
+        )
+    )
+    sources = yield select(func.coalesce(func.sum(tracklog_sources.c.lines_quarantined), 0).label("lines"))
+    now = dt.datetime.now(dt.UTC)
+    hosts = [
+        Record(
+            host=row["host"],
+            looked_at=row["looked_at"],
+            bytes_behind=row["bytes_behind"],
+            stale=(now - row["looked_at"]).total_seconds() > STALE_SECONDS,
+            stopped=row["stopped_at"] is not None,
+        )
+        for row in rows
+    ]
+    running = [host for host in hosts if not host["stopped"]]
+    # Hosts whose ingester was stopped on purpose may be gone for good; they count only while no other runs.
+    looks = [host["looked_at"] for host in running] or [max((host["looked_at"] for host in hosts), default=None)]
+    bytes_behind = sum(host["bytes_behind"] for host in hosts)
+    stale = [host["stale"] for host in running or hosts]
+    return Record(
+        as_of=min(looks) if looks != [None] else None,
+        bytes_behind=bytes_behind,
+        lines_quarantined=int(sources[0]["lines"]),
+        hosts=hosts,
+        complete=bool(hosts) and not (any(stale) if running else all(stale)) and bytes_behind == 0,
+    )
+
+
+def reservation(ingestion: Record) -> str | None:
+    """Say why what is not in the database may have happened all the same; None when it can be relied on."""
+    if not ingestion["hosts"]:
+        return "but nothing was ever ingested into this database"
+    if ingestion["bytes_behind"]:
+        return f"but ingestion is {ingestion['bytes_behind']:,} bytes behind"
+    if ingestion["complete"]:
+        return None
+    stale = [host for host in ingestion["hosts"] if host["stale"] and not host["stopped"]]
+    if stale:
+        names = ", ".join(host["host"] for host in stale)
+        return f"but the ingester on {names} has not looked since {ingestion['as_of']:%Y-%m-%d %H:%M:%S} UTC"
+    return f"but no ingester runs, and what was logged since {ingestion['as_of']:%Y-%m-%d %H:%M:%S} UTC is not in"

@@ -1,0 +1,215 @@
+"""Read a database: each answer on one connection, in one snapshot.
+
+SQLite is read on the caller's thread. PostgreSQL is read by one background thread whose event loop owns the pool, so
+that the same connections serve callers with a running loop, with another one, and with none.
+"""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import re
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+import orjson
+from sqlalchemy import Engine
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+
+from tracklog.analytics.query import Query, run, run_async
+from tracklog.ingester.database import database_url, is_unreachable, open_reader, shown
+from tracklog.ingester.errors import DatabaseError, DatabaseUnreachableError, SchemaError
+from tracklog.ingester.migrate import check
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+T = TypeVar("T")
+
+_POOL_SIZE: Final = 5
+"""Answers at a time on PostgreSQL; each is one short transaction, and a dashboard asks for a handful at once."""
+
+_CONNECT_SECONDS: Final = 10
+"""A host that answers nothing is given up after this; a refused connection fails at once."""
+
+_MISSING: Final = ("no such table", "no such column")
+_MISSING_STATES: Final = ("42P01", "42703", "3F000")
+"""SQLSTATEs of a table, a column and a schema that are not there."""
+
+
+class Reader(Protocol):
+    """Answers queries on one database."""
+
+    def answer(self, make_query: Callable[[], Query[T]]) -> T:
+        """Answer a query; blocks until it is answered."""
+
+    async def answer_async(self, make_query: Callable[[], Query[T]]) -> T:
+        """Answer a query without blocking the running loop."""
+
+    def close(self) -> None:
+        """Let go of the connections; more than once is fine."""
+
+
+def open_database(url: str) -> Reader:
+    """Make a reader of the database at `url`; it connects when it is first asked.
+
+    :raises DatabaseError: The URL is of no database that tracklog knows.
+    """
+    parsed = database_url(url)
+    return PostgresReader(url, parsed) if parsed.get_backend_name() == "postgresql" else SqliteReader(url, parsed)
+
+
+class SqliteReader:
+    """Read an SQLite file, on the thread that asks."""
+
+    def __init__(self, url: str, parsed: URL) -> None:
+        self._url = url
+        self._parsed = parsed
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._file: tuple[int, int] | None = None
+        self._checked: Engine | None = None
+
+    def answer(self, make_query: Callable[[], Query[T]]) -> T:
+        """Answer a query; blocks until it is answered."""
+        engine = self._current_engine()
+        with _translated(self._parsed), engine.connect() as connection, connection.begin():
+            if self._checked is not engine:
+                check(connection, self._url)
+                self._checked = engine
+            return run(make_query(), connection)
+
+    async def answer_async(self, make_query: Callable[[], Query[T]]) -> T:
+        """Answer a query on a thread of the running loop."""
+        return await asyncio.to_thread(self.answer, make_query)
+
+    def close(self) -> None:
+        """Close the file; a later question opens it anew."""
+        with self._lock:
+            if self._engine is not None:
+                self._engine.dispose()
+            self._engine = self._file = self._checked = None
+
+    def _current_engine(self) -> Engine:
+        # A database that was made anew is another file under the same name; connections to the old one would go on
+        # answering from it.
+        try:
+            status = Path(self._parsed.database or "").stat()
+            file = (status.st_dev, status.st_ino)
+        except OSError:
+            file = None
+        with self._lock:
+            if self._engine is None or file != self._file or file is None:
+                if self._engine is not None:
+                    self._engine.dispose()
+                    self._engine = None
+                self._engine = open_reader(self._url)
+                self._file = file
+            return self._engine
+
+
+class PostgresReader:
+    """Read a PostgreSQL database, on a background thread with a loop of its own."""
+
+    def __init__(self, url: str, parsed: URL) -> None:
+        self._url = url
+        self._parsed = parsed
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._engine: AsyncEngine | None = None
+        self._checked: AsyncEngine | None = None
+
+    def answer(self, make_query: Callable[[], Query[T]]) -> T:
+        """Answer a query; blocks until it is answered."""
+        future = self._submit(self._answer(make_query))
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # An interrupted caller wants no answer any more.
+            raise
+
+    async def answer_async(self, make_query: Callable[[], Query[T]]) -> T:
+        """Answer a query without blocking the running loop."""
+        return await asyncio.wrap_future(self._submit(self._answer(make_query)))
+
+    def close(self) -> None:
+        """Close the connections and end the thread; a later question starts anew."""
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            engine = self._engine
+            self._engine = self._checked = self._loop = self._thread = None
+        if loop is None or thread is None or engine is None:
+            return
+        closed = asyncio.run_coroutine_threadsafe(engine.dispose(), loop)
+        closed.add_done_callback(lambda _: loop.call_soon_threadsafe(loop.stop))
+        if thread is threading.current_thread():  # The garbage collector may choose any thread, also this one.
+            return
+        thread.join()
+        loop.close()
+
+    def _submit(self, coroutine: Coroutine[Any, Any, T]) -> "concurrent.futures.Future[T]":
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._engine = _open_pool(self._parsed)
+                self._thread = threading.Thread(target=self._loop.run_forever, name="tracklog-answers", daemon=True)
+                self._thread.start()
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    async def _answer(self, make_query: Callable[[], Query[T]]) -> T:
+        engine = self._engine
+        if engine is None:  # Closed by another thread in between.
+            raise DatabaseError("this reader was closed while it was asked")
+        with _translated(self._parsed):
+            async with engine.connect() as connection, connection.begin():
+                if self._checked is not engine:
+                    await connection.run_sync(check, self._url)
+                    self._checked = engine
+                return await run_async(make_query(), connection)
+        raise AssertionError("unreachable")
+
+
+def _open_pool(parsed: URL) -> "AsyncEngine":
+    # Imported here because it takes a fifth of a second, which readers of an SQLite file do not need to wait.
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    return create_async_engine(
+        parsed,
+        pool_size=_POOL_SIZE,
+        max_overflow=0,
+        pool_pre_ping=True,  # A dashboard that slept over a restart of the server does not see it.
+        json_deserializer=orjson.loads,
+        isolation_level="REPEATABLE READ",  # One snapshot for all the statements of an answer.
+        execution_options={"postgresql_readonly": True},
+        connect_args={"timeout": _CONNECT_SECONDS, "server_settings": {"application_name": "tracklog"}},
+    )
+
+
+@contextlib.contextmanager
+def _translated(url: URL) -> Iterator[None]:
+    try:
+        yield
+    except (DBAPIError, OSError, TimeoutError) as error:
+        raise _translation(error, url) from error
+
+
+def _translation(error: Exception, url: URL) -> DatabaseError:
+    """Say in one line what the driver's error means for whoever asks."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    reason = (str(cause) or type(cause).__name__).partition("\n")[0]
+    # The asyncpg dialect wraps the driver's message in its class.
+    reason = re.sub(r"^<class '[^']*'>: ", "", reason)
+    state = str(getattr(cause, "sqlstate", None) or "")
+    if state in _MISSING_STATES or reason.startswith(_MISSING):
+        return SchemaError(
+            f"the database {shown(url)} has not the tables of this version ({reason}); "
+            "`tracklog ingest` makes them in an empty database, `tracklog db upgrade` brings older ones up to date"
+        )
+    if is_unreachable(error) or state[:2] in ("28", "3D") or "unable to open" in reason:
+        return DatabaseUnreachableError(
+            f"the database {shown(url)} cannot be reached: {reason}; check that it runs and that the URL is right"
+        )
+    return DatabaseError(f"the database {shown(url)} could not answer: {reason}")
