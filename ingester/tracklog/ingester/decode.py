@@ -166,8 +166,7 @@ def parse_time(value: Any) -> dt.datetime | None:
             if moment.tzinfo is dt.UTC:
                 return moment
             return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            seconds = float(value)
+        if (seconds := number_of(value)) is not None:
             while abs(seconds) > 1e11:  # The year 5138 in seconds, 1973 in milliseconds: so it is a finer unit.
                 seconds /= 1000
             return dt.datetime.fromtimestamp(seconds, dt.UTC)

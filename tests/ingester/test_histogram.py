@@ -1,0 +1,35 @@
+"""Durations in buckets."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracklog.ingester.histogram import RELATIVE_ERROR, bucket, quantile, value
+
+DURATIONS = st.floats(0.001, 1e9)
+
+
+@given(DURATIONS)
+def test_a_bucket_stands_for_its_durations(duration: float) -> None:
+    """A bucket's value is within the stated error of every duration in it."""
+    assert abs(value(bucket(duration)) - duration) <= duration * RELATIVE_ERROR * 1.000001
+
+
+@given(st.lists(DURATIONS, min_size=1), st.sampled_from([0.0, 0.5, 0.95, 0.99, 1.0]))
+def test_quantile_is_that_of_the_sorted_durations(durations: list[float], q: float) -> None:
+    """A quantile is within the stated error of the duration at its rank."""
+    exact = sorted(durations)[int(q * (len(durations) - 1))]
+    estimate = quantile(Counter(map(bucket, durations)), q)
+    assert estimate is not None
+    assert abs(estimate - exact) <= exact * RELATIVE_ERROR * 1.000001
+
+
+def test_no_durations_have_no_quantile() -> None:
+    """Of nothing there is no median."""
+    assert quantile({}, 0.5) is None
+
+
+def test_nothing_takes_no_time() -> None:
+    """A duration of zero is in a bucket whose value is zero."""
+    assert value(bucket(0.0)) == 0.0
