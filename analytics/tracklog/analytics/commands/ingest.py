@@ -1,0 +1,169 @@
+"""The command `ingest`: follow log files into the database, or read once what is there."""
+
+import asyncio
+import datetime as dt
+import logging
+import re
+import signal
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tracklog.analytics.commands import units
+from tracklog.analytics.commands.asked import Asked, asks
+from tracklog.analytics.commands.group import Failure
+from tracklog.analytics.commands.screen import print_json
+from tracklog.analytics.commands.text import safe
+from tracklog.ingester.database import database_url, shown
+from tracklog.ingester.errors import SourceNotFoundError
+from tracklog.ingester.ingester import Ingester, Progress, Summary
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+_NOT_FOUND = 3
+
+_GRACE_SECONDS = 4
+"""How long the batch at hand may take to end after a signal; then it is rolled back, and read again next time."""
+
+_BACKLOG_BYTES = 1_000_000
+"""Less is read before a bar would be seen."""
+
+
+class Span(click.ParamType[dt.timedelta]):
+    """A span of time such as 90s, 15m, 2h or 7d."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.timedelta:
+        """Read it."""
+        if isinstance(value, dt.timedelta):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", str(value).strip())
+        if match is None:
+            self.fail(
+                f"{value!r} is no span of time; write a number and a unit, such as 90s, 15m, 2h or 7d", param, ctx
+            )
+        units_ = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+        return dt.timedelta(**{units_[match[2]]: float(match[1])})
+
+
+class _ToStderr(logging.Handler):
+    """Say what the ingester has to say in one line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"tracklog: {safe(record.getMessage())}", err=True)
+
+
+@click.command("ingest")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--once", is_flag=True, help="Read what is there, and end.")
+@click.option(
+    "--stale-after",
+    type=Span(),
+    default="1h",
+    show_default=True,
+    help="Take an execution for timed out after so much silence, where its process cannot be asked.",
+)
+@click.option(
+    "--host", metavar="NAME", help="Name of this machine; for containers that are replaced on the same files."
+)
+@asks
+def command(asked: Asked, paths: tuple[str, ...], once: bool, stale_after: dt.timedelta, host: str | None) -> None:
+    """Follow log files into the database: files, and all logs in directories.
+
+    Runs until SIGTERM or Ctrl-C, and then ends with nothing half done. A database that is away is waited for; the files
+    keep the lines.
+    """
+    logger = logging.getLogger("tracklog.ingester")
+    logger.addHandler(handler := _ToStderr())
+    logger.propagate = False
+    try:
+        ingester = Ingester(paths, asked.url, host=host, stale_after=stale_after)
+        if once:
+            summary = _once(ingester)
+        else:
+            click.echo(f"tracklog: following {', '.join(paths)} into {shown(database_url(asked.url))}", err=True)
+            summary = asyncio.run(_follow(ingester))
+    except SourceNotFoundError as error:
+        raise Failure(str(error), _NOT_FOUND) from error
+    finally:
+        logger.removeHandler(handler)
+    if asked.json:
+        print_json(_document(summary))
+    else:
+        click.echo(_sentence(summary, counted=once))
+        if once and summary.executions:
+            click.echo(f"→ {asked.hint('list')}", err=True)
+
+
+def _once(ingester: Ingester) -> Summary:
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return asyncio.run(_read(ingester, None))
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        return asyncio.run(_read(ingester, _on(bar)))
+
+
+def _on(bar: "Bar") -> Progress:
+    task = bar.add_task("reading", visible=False)
+
+    def show(summary: Summary) -> None:
+        bar.update(
+            task,
+            total=summary.bytes_total,
+            completed=summary.bytes_read,
+            visible=summary.bytes_total >= _BACKLOG_BYTES,
+        )
+
+    return show
+
+
+async def _read(ingester: Ingester, progress: Progress | None) -> Summary:
+    async with ingester:
+        return await ingester.run_once(progress)
+
+
+async def _follow(ingester: Ingester) -> Summary:
+    """Run until a signal; a database that does not answer does not hold up the end."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    async with ingester:
+        work = asyncio.create_task(ingester.run(stop))
+
+        def end() -> None:
+            stop.set()
+            loop.call_later(_GRACE_SECONDS, work.cancel)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, end)
+        try:
+            return await work
+        except asyncio.CancelledError:
+            return ingester.summary
+
+
+def _sentence(summary: Summary, *, counted: bool) -> str:
+    parts = [
+        units.plural(summary.executions, "new execution") if counted else "",
+        f"{units.count(summary.passed)} without an execution" if summary.passed else "",
+        f"{units.count(summary.quarantined)} quarantined" if summary.quarantined else "",
+        f"{units.plural(summary.crashed, 'execution')} crashed" if summary.crashed else "",
+        f"{units.plural(summary.timed_out, 'execution')} silent too long" if summary.timed_out else "",
+    ]
+    read = (
+        f"Read {units.plural(summary.lines, 'line')} ({units.size(summary.bytes_read)}) of"
+        f" {units.plural(summary.files, 'file')} in {units.duration(summary.seconds * 1000)}"
+    )
+    return f"{read}: {', '.join(part for part in parts if part)}." if any(parts) else f"{read}."
+
+
+def _document(summary: Summary) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(summary)
