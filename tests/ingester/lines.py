@@ -35,7 +35,7 @@ def event_of(line: dict[str, Any], offset: int = 0) -> Event:
 NAMES = st.sampled_from(["A", "B", "", "é"])
 IDS = st.sampled_from(["x", "y", "z"])
 NUMBERS = st.one_of(st.integers(0, 100), st.floats(0, 1e6, allow_nan=False))
-VALUES = st.sampled_from([None, 1, "text", {"nested": ["ü", None, 1.5]}, [], ""])
+VALUES: st.SearchStrategy[Any] = st.sampled_from([None, 1, "text", {"nested": ["ü", None, 1.5]}, [], ""])
 KINDS = st.sampled_from([None, *Kind])
 FIELDS = st.fixed_dictionaries(
     {"execution_id": IDS},

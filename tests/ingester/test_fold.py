@@ -7,8 +7,8 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingester.lines import event_of, histories, stamped
 
+from ingester.lines import event_of, histories, stamped
 from tracklog.ingester.fold import LOG_COLUMNS, Changes, fold
 from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS, merge_into
 from tracklog.processors.line import Kind
@@ -24,7 +24,7 @@ def execution_of(*lines: dict[str, Any]) -> dict[str, Any]:
 
 def log_of(line: dict[str, Any]) -> dict[str, Any]:
     (row,) = rows_of(line).logs.values()
-    log = dict(zip(LOG_COLUMNS, row, strict=True))
+    log: dict[str, Any] = dict(zip(LOG_COLUMNS, row, strict=True))
     log["data"] = orjson.loads(log["data"]) if log["data"] is not None else None
     return log
 
@@ -45,16 +45,13 @@ def test_any_order_and_repetition_gives_the_same_rows(lines: list[dict[str, Any]
 def test_any_grouping_gives_the_same_rows(lines: list[dict[str, Any]], groups: list[int]) -> None:
     """Batches folded alone and merged are what all their lines folded at once are."""
     together = rows_of(*lines)
-    for rules, rows in (
-        (EXECUTIONS, lambda changes: changes.executions),
-        (LLM_CALLS, lambda changes: changes.llm_calls),
-    ):
+    batches = [[line for line, its in zip(lines, groups, strict=False) if its == group] for group in range(4)]
+    for rules, name in ((EXECUTIONS, "executions"), (LLM_CALLS, "llm_calls")):
         merged: dict[Any, dict[str, Any]] = {}
-        for group in range(4):
-            batch = [line for line, its in zip(lines, groups, strict=False) if its == group]
-            for key, row in rows(rows_of(*batch)).items():
+        for batch in batches:
+            for key, row in getattr(rows_of(*batch), name).items():
                 merge_into(rules, merged.setdefault(key, {name: row[name] for name in rules.primary_key}), row)
-        assert rows(together) == merged
+        assert getattr(together, name) == merged
 
 
 def test_a_start_decides_over_a_selection_and_both_over_what_a_line_carries() -> None:
@@ -109,7 +106,7 @@ def test_a_failed_execution_stays_at_the_stage_it_reached() -> None:
 
 def test_what_is_the_callers_own_comes_back_as_data() -> None:
     """A log row's data are the line's keys that are not ours, with their types."""
-    own = {"count": 3, "nested": {"a": [1, None]}, "kind": "click", "url": "/x"}
+    own: dict[str, Any] = {"count": 3, "nested": {"a": [1, None]}, "kind": "click", "url": "/x"}
     log = log_of(stamped("w", 1, execution_id="x", event="found", logger="app", agent_name="A", duration_ms=2, **own))
     assert own == log["data"]
     assert ("found", "app", "info", 2.0, "source", 0) == tuple(

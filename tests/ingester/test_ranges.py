@@ -1,5 +1,7 @@
 """Sets of numbers as ranges."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +27,7 @@ def test_holds_what_was_added(numbers: list[int]) -> None:
     ranges = ranges_of(numbers)
     assert set(numbers) == numbers_of(ranges)
     assert len(set(numbers)) == count(ranges)
-    assert all(one[1] + 1 < other[0] for one, other in zip(ranges, ranges[1:], strict=False))
+    assert all(one[1] + 1 < other[0] for one, other in pairwise(ranges))
 
 
 @given(NUMBERS, NUMBERS)

@@ -11,9 +11,9 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ingester.lines import event_of, histories, stamped
 from sqlalchemy import delete, select
 
+from ingester.lines import event_of, histories, stamped
 from tracklog.ingester import schema
 from tracklog.ingester.errors import OvertakenError
 from tracklog.ingester.fold import LOG_COLUMNS, fold
@@ -189,7 +189,14 @@ def test_the_minutes_that_a_batch_touched_are_noted(database: str) -> None:
 
 def test_what_was_seen_of_a_writer_is_one_set(database: str) -> None:
     """The seq numbers of batches in any order are joined, and what lies between is missing."""
-    header = {"kind": "writer.opened", "segment": 1, "pid": 7, "host": "h", "boot_id": "b", "locked": True}
+    header: dict[str, Any] = {
+        "kind": "writer.opened",
+        "segment": 1,
+        "pid": 7,
+        "host": "h",
+        "boot_id": "b",
+        "locked": True,
+    }
 
     async def run() -> None:
         async with opened(database) as store:

@@ -156,6 +156,13 @@ class Source:
         tail = read_at(descriptor, checkpoint.position - checkpoint.tail_length, checkpoint.tail_length)
         return digest(tail) == checkpoint.tail_hash
 
+    def rest(self) -> None:
+        """Take a compressed file that was read to its end for read, unless it has grown since."""
+        status = os.fstat(self.fileno())
+        if status.st_size == self.checkpoint.size:
+            self.at_end = True
+            self.seen_size, self.seen_mtime_ns = status.st_size, status.st_mtime_ns
+
     def renew(self) -> None:
         """Begin again from 0: the content is another one, the file the same."""
         checkpoint = self.checkpoint
@@ -299,6 +306,8 @@ def find(host: str, path: str, known: Mapping[tuple[int, int], Checkpoint]) -> S
         source = Source(host, path, stored, checkpoint, descriptor)
         if stored is not None and not source.is_same():
             source.renew()
+        elif stored is not None and stored.ended:
+            source.rest()
     except OSError:
         os.close(descriptor)
         raise

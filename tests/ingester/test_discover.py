@@ -1,0 +1,110 @@
+"""Which files there are."""
+
+import asyncio
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+from tracklog.ingester.discover import Discovery, watch
+
+
+def found(*paths: Path) -> set[str]:
+    errors: list[str] = []
+    discovery = Discovery([str(path) for path in paths], lambda path, error: errors.append(path))
+    names = {Path(one.path).name for one in discovery.scan()}
+    assert [] == errors
+    return names
+
+
+@pytest.mark.parametrize(
+    "name", ["a.jsonl", "a.log", "a.log.1", "a.log.2.gz", "a.jsonl-20261123.zst", "a.ndjson", "A.LOG", "a.1.log"]
+)
+def test_logs_are_told_by_their_names(tmp_path: Path, name: str) -> None:
+    """Also rotated and compressed ones, and empty ones."""
+    (tmp_path / name).touch()
+    assert {name} == found(tmp_path)
+
+
+def test_what_begins_like_a_log_is_one(tmp_path: Path) -> None:
+    """A file of any name that begins with a JSON object is taken; others in a directory are not."""
+    (tmp_path / "out").write_text('{"event": "e"}\n')
+    (tmp_path / "image.png").write_bytes(b"\x89PNG")
+    (tmp_path / "notes.txt").write_text("nothing")
+    (tmp_path / "tracklog.db").write_bytes(b"SQLite format 3\x00")
+    (tmp_path / ".hidden.log").touch()
+    assert {"out"} == found(tmp_path)
+
+
+def test_a_file_that_is_named_is_taken(tmp_path: Path) -> None:
+    """Whoever names a file means it."""
+    path = tmp_path / "notes.txt"
+    path.write_text("nothing")
+    assert {"notes.txt"} == found(path)
+
+
+def test_directories_are_walked_and_circles_end(tmp_path: Path) -> None:
+    """Logs in deeper directories, and behind links to directories, are found; a circle of links is no trap."""
+    deep = tmp_path / "logs" / "one" / "two"
+    deep.mkdir(parents=True)
+    (deep / "a.log").touch()
+    (deep / "up").symlink_to(tmp_path / "logs")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "b.log").touch()
+    (tmp_path / "logs" / "linked").symlink_to(elsewhere)
+    assert {"a.log", "b.log"} == found(tmp_path / "logs")
+
+
+def test_a_file_of_several_names_is_found_once(tmp_path: Path) -> None:
+    """A link to a log is not another log."""
+    (tmp_path / "a.log").touch()
+    os.link(tmp_path / "a.log", tmp_path / "b.log")
+    (tmp_path / "c.log").symlink_to(tmp_path / "a.log")
+    (tmp_path / "dangling.log").symlink_to(tmp_path / "nowhere")
+    assert 1 == len(found(tmp_path, tmp_path / "a.log"))
+
+
+def test_what_would_block_is_no_log(tmp_path: Path) -> None:
+    """A pipe named like a log is left alone."""
+    os.mkfifo(tmp_path / "pipe.log")
+    assert set() == found(tmp_path)
+
+
+def test_a_missing_path_is_told(tmp_path: Path) -> None:
+    """What does not exist is not found, and can be asked for."""
+    (tmp_path / "a.log.gz").write_bytes(gzip.compress(b"{}\n"))
+    discovery = Discovery([str(tmp_path / "no"), str(tmp_path)], lambda path, error: None)
+    assert [str(tmp_path / "no")] == discovery.missing()
+    assert 1 == len(list(discovery.scan()))
+
+
+def test_a_watch_tells_of_changes_and_ends(tmp_path: Path) -> None:
+    """A new line, also in a directory made later, wakes whoever waits; and the watch ends when it is told to."""
+
+    async def run() -> None:
+        changed, stop = asyncio.Event(), asyncio.Event()
+        task = asyncio.create_task(watch([str(tmp_path)], changed, stop))
+        await _until_watching(tmp_path, changed)
+        for path in (tmp_path / "a.log", tmp_path / "later" / "b.log"):
+            changed.clear()
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("{}\n")
+            await asyncio.wait_for(changed.wait(), 5)
+        stop.set()
+        await asyncio.wait_for(task, 5)
+
+    asyncio.run(run())
+
+
+async def _until_watching(directory: Path, changed: asyncio.Event) -> None:
+    """Write until the watch, which starts on a thread of its own, tells of it."""
+    for number in range(200):
+        (directory / "probe.log").write_text(str(number))
+        try:
+            await asyncio.wait_for(changed.wait(), 0.05)
+        except TimeoutError:
+            continue
+        return
+    raise AssertionError("the watch never told of anything")

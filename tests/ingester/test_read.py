@@ -1,0 +1,115 @@
+"""From a file to whole lines."""
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracklog.ingester import read
+from tracklog.ingester.identify import Compression
+from tracklog.ingester.read import Decompressed, Fetch, plain, read_lines
+
+
+def fetch_from(data: bytes, piece: int = 1 << 20) -> Fetch:
+    return lambda offset, length: data[offset : offset + min(length, piece)]
+
+
+@given(st.lists(st.binary(max_size=30).filter(lambda line: b"\n" not in line)), st.integers(1, 40), st.integers(1, 9))
+def test_every_line_is_read_once_whatever_the_batch(lines: list[bytes], limit: int, piece: int) -> None:
+    """Lines are the same, with their offsets, however much is read at a time and however the reads fall."""
+    data = b"".join(line + b"\n" for line in lines) + b"a tail"
+    position, found = 0, []
+    while True:
+        chunk = read_lines(fetch_from(data, piece), position, limit)
+        found += chunk.lines
+        if chunk.position == position:
+            break
+        position = chunk.position
+    assert [line for line in lines if line] == [line for _, line in found]
+    assert all(data[offset:].startswith(line + b"\n") for offset, line in found)
+    assert len(data) - len(b"a tail") == position
+
+
+def test_a_tail_waits_for_its_newline() -> None:
+    """What has no newline yet is not read, and not passed."""
+    chunk = read_lines(fetch_from(b'one\n{"half'), 0, 100)
+    assert ([(0, b"one")], 4, True) == (chunk.lines, chunk.position, chunk.at_end)
+    chunk = read_lines(fetch_from(b'one\n{"half": 1}\n'), 4, 100)
+    assert [(4, b'{"half": 1}')] == chunk.lines
+
+
+def test_a_line_over_the_limit_is_passed_over_without_being_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told with its place and first bytes, and reading goes on behind it, also by another reader."""
+    monkeypatch.setattr(read, "MAX_LINE_BYTES", 100)
+    monkeypatch.setattr(read, "_STEP_BYTES", 16)
+    data = b"before\n" + b"x" * 1000 + b"\nafter\n"
+    position, skipping, found, reported = 0, False, [], []
+    for _ in range(100):
+        chunk = read_lines(fetch_from(data), position, 50, skipping=skipping)
+        assert chunk.position - position <= 200
+        found += chunk.lines
+        reported += [chunk.too_long] if chunk.too_long is not None else []
+        if chunk.position == position and chunk.at_end:
+            break
+        position, skipping = chunk.position, chunk.skipping
+    assert [(0, b"before"), (1008, b"after")] == found
+    assert [7] == [line.offset for line in reported]
+    assert reported[0].head.startswith(b"xxx")
+
+
+@pytest.mark.parametrize("compression", list(Compression))
+def test_compressed_files_are_read_by_decompressed_offsets(tmp_path: Path, compression: Compression) -> None:
+    """All members of a compressed file are read, from any position on."""
+    lines = [f"line {number}\n".encode() for number in range(1000)]
+    one, other = b"".join(lines[:500]), b"".join(lines[500:])
+    compress = gzip.compress if compression is Compression.GZIP else zstandard.ZstdCompressor().compress
+    path = tmp_path / "log"
+    path.write_bytes(compress(one) + compress(other))
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        for start in (0, len(lines[0]), len(one)):
+            fetch = Decompressed(descriptor, compression)
+            position, found = start, []
+            while (chunk := read_lines(fetch, position, 300)).position > position:
+                found += [line for _, line in chunk.lines]
+                position = chunk.position
+            fetch.close()
+            assert [line.rstrip() for line in (one + other)[start:].splitlines()] == found
+    finally:
+        os.close(descriptor)
+
+
+def test_a_half_written_gzip_gives_what_it_holds_and_later_the_rest(tmp_path: Path) -> None:
+    """A compressed file that is being written is no error; when it is complete, all of it is there."""
+    data = b"".join(f"{number * 7919 % 10007}\n".encode() for number in range(20000))
+    packed = gzip.compress(data)
+    path = tmp_path / "log.gz"
+    path.write_bytes(packed[: len(packed) // 2])
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fetch = Decompressed(descriptor, Compression.GZIP)
+        first = read_lines(fetch, 0, 1 << 30)
+        assert 0 < first.position < len(data)
+        path.write_bytes(packed)
+        rest = read_lines(fetch, first.position, 1 << 30)
+        fetch.close()
+        assert len(data) == rest.position
+        assert data.split(b"\n")[:-1] == [line for _, line in first.lines + rest.lines]
+    finally:
+        os.close(descriptor)
+
+
+def test_a_plain_file_is_read_as_it_is(tmp_path: Path) -> None:
+    """Reads give the bytes at their offset, and nothing at the end."""
+    path = tmp_path / "log"
+    path.write_bytes(b"0123456789")
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fetch = plain(descriptor)
+        assert (b"345", b"89", b"") == (fetch(3, 3), fetch(8, 10), fetch(10, 5))
+    finally:
+        os.close(descriptor)
