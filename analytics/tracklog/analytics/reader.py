@@ -75,7 +75,7 @@ class SqliteReader:
     def answer(self, make_query: Callable[[], Query[T]]) -> T:
         """Answer a query; blocks until it is answered."""
         engine = self._current_engine()
-        with _translated(self._parsed), engine.connect() as connection, connection.begin():
+        with translated(self._parsed), engine.connect() as connection, connection.begin():
             if self._checked is not engine:
                 check(connection, self._url)
                 self._checked = engine
@@ -163,7 +163,7 @@ class PostgresReader:
         engine = self._engine
         if engine is None:  # Closed by another thread in between.
             raise DatabaseError("this reader was closed while it was asked")
-        with _translated(self._parsed):
+        with translated(self._parsed):
             async with engine.connect() as connection, connection.begin():
                 if self._checked is not engine:
                     await connection.run_sync(check, self._url)
@@ -189,7 +189,8 @@ def _open_pool(parsed: URL) -> "AsyncEngine":
 
 
 @contextlib.contextmanager
-def _translated(url: URL) -> Iterator[None]:
+def translated(url: URL) -> Iterator[None]:
+    """Turn what the drivers raise into errors that say what to do."""
     try:
         yield
     except (DBAPIError, OSError, TimeoutError) as error:

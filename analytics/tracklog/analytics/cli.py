@@ -1,0 +1,30 @@
+"""Start the command line `tracklog`; it says what to install where its libraries are missing."""
+
+import sys
+from typing import Final
+
+EXTRA: Final = "pip install 'tracklog[ingester]'"
+"""What installs all that the command line needs."""
+
+
+def main() -> None:
+    """Run the command line, and end the process with its exit code.
+
+    0 done (also with an empty answer), 1 failure, 2 usage (also an ambiguous id), 3 not found, 5 the database cannot be
+    used, 130 interrupted.
+    """
+    try:
+        from tracklog.analytics.commands.group import tracklog
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "tracklog":
+            raise
+        # Agents install processors only, and get this command with them.
+        sys.stderr.write(f"tracklog: the command line needs {error.name}, which is not installed; run: {EXTRA}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # Logs hold characters that a terminal of another encoding has not; an escape is better than a failure.
+            stream.reconfigure(errors="backslashreplace")
+    tracklog(prog_name="tracklog")

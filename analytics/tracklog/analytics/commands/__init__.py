@@ -1,0 +1,1 @@
+"""The commands, a module each; `group` imports the one that is run."""

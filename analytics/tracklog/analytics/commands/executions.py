@@ -1,0 +1,67 @@
+"""The command `list`: the newest executions."""
+
+import click
+
+from tracklog.analytics.answers.endings import error_of
+from tracklog.analytics.commands import screen, units
+from tracklog.analytics.commands.asked import Asked, asks, option_agent, option_hours, option_limit, option_vault
+from tracklog.analytics.commands.columns import Column
+from tracklog.analytics.commands.listing import Listed, print_list
+from tracklog.analytics.commands.text import one_line
+from tracklog.analytics.record import Record
+from tracklog.processors.states import ExecutionStatus
+
+
+@click.command("list")
+@option_agent
+@click.option("--status", type=click.Choice([status.value for status in ExecutionStatus]), help="Only of this status.")
+@option_vault
+@click.option("--conversation", metavar="ID", help="Only this conversation's.")
+@option_limit(20)
+@option_hours(None)
+@asks
+def command(
+    asked: Asked,
+    agent: str | None,
+    status: str | None,
+    vault: str | None,
+    conversation: str | None,
+    limit: int,
+    hours: float | None,
+) -> None:
+    """List executions, the newest first."""
+    with asked.analytics() as analytics:
+        records = analytics.get_recent_executions(
+            vault, agent, status, limit, conversation_id=conversation, hours=hours
+        )
+        print_list(
+            asked,
+            analytics,
+            records,
+            [
+                Listed(Column("AGENT", least=16), lambda record: screen.name(record.agent_name, record.method)),
+                Listed(Column("STATUS"), lambda record: screen.status(record.status)),
+                Listed(Column("STARTED", drop=1), lambda record: units.moment(record.created_at)),
+                Listed(Column("TOOK", right=True), lambda record: units.duration(record.duration_ms)),
+                Listed(Column("TOKENS", right=True, drop=2), _tokens),
+                Listed(Column("CONVERSATION", drop=4), lambda record: one_line(record.conversation_id, 40) or "–"),
+                Listed(Column("NOTE", least=24, drop=3), note),
+            ],
+            empty="No executions match." if agent or status or vault or conversation or hours else "No executions yet.",
+            next_id=lambda record: record.status not in (ExecutionStatus.SUCCESS, ExecutionStatus.SKIPPED),
+        )
+
+
+def _tokens(record: Record) -> str:
+    return units.count(record.llm_tokens_used)
+
+
+def note(record: Record) -> str:
+    """Give the one thing to say of an execution: its error, why it was skipped, or where it stands."""
+    if error := error_of(record):
+        return one_line(error)
+    if record.status == ExecutionStatus.SKIPPED:
+        return one_line(record.relevance_reasoning)
+    if record.status == ExecutionStatus.SUCCESS:
+        return ""
+    return one_line(f"in stage {record.current_stage}") if record.current_stage else ""

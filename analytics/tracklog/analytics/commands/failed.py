@@ -1,0 +1,35 @@
+"""The command `failed`: executions that failed, timed out or crashed."""
+
+import click
+
+from tracklog.analytics.answers.endings import error_of
+from tracklog.analytics.commands import screen, units
+from tracklog.analytics.commands.asked import Asked, asks, option_agent, option_hours, option_limit, option_vault
+from tracklog.analytics.commands.columns import Column
+from tracklog.analytics.commands.listing import Listed, print_list
+from tracklog.analytics.commands.text import one_line
+
+
+@click.command("failed")
+@option_agent
+@option_vault
+@option_hours(24.0)
+@option_limit(100)
+@asks
+def command(asked: Asked, agent: str | None, vault: str | None, hours: float, limit: int) -> None:
+    """List executions that failed, timed out or crashed, the newest first."""
+    with asked.analytics() as analytics:
+        records = analytics.get_failed_executions(vault, hours, agent, limit)
+        print_list(
+            asked,
+            analytics,
+            records,
+            [
+                Listed(Column("AGENT", least=16), lambda record: screen.name(record.agent_name)),
+                Listed(Column("STATUS"), lambda record: screen.status(record.status)),
+                Listed(Column("STARTED", drop=1), lambda record: units.moment(record.created_at)),
+                Listed(Column("STAGE", least=11), lambda record: one_line(record.current_stage, 30) or units.NOTHING),
+                Listed(Column("ERROR", least=20), lambda record: one_line(error_of(record)) or units.NOTHING),
+            ],
+            empty=f"Nothing failed in the last {hours:g} hours.",
+        )

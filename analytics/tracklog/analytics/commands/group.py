@@ -1,0 +1,126 @@
+"""Gather the commands, and turn errors into messages and exit codes."""
+
+import os
+import sys
+from importlib import import_module
+from typing import IO, Any, Final
+
+import click
+
+from tracklog.analytics.cli import EXTRA
+from tracklog.analytics.commands.asked import Given
+from tracklog.analytics.errors import AmbiguousIdError, ExecutionNotFoundError
+from tracklog.processors.errors import TracklogError
+
+COMMANDS: Final = {
+    "ingest": ("ingest", "Follow log files into the database."),
+    "list": ("executions", "List executions, the newest first."),
+    "show": ("show", "Show all about one execution."),
+    "why": ("why", "Say why an agent did not fire."),
+    "failed": ("failed", "List executions that failed, timed out or crashed."),
+    "slow": ("slow", "List slow executions and what took their time."),
+    "stats": ("stats", "Measure agents: success, durations, errors, tokens."),
+    "chain": ("chain", "Draw who called whom."),
+    "db": ("db", "Look after the database's schema."),
+}
+"""Each command's module and its line in the help, which must not wait for the import of them all."""
+
+_INTERRUPTED: Final = 130
+_UNUSABLE: Final = 5
+
+
+class Failure(click.ClickException):
+    """An error that was meant for people: one line on stderr, and its exit code."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]  # click reads it of the instance.
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the message."""
+        if self.message:
+            click.echo(f"tracklog: {self.message}", err=True)
+
+
+class LazyGroup(click.Group):
+    """Import a command's module when it is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the names, in the order they are best learned."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None when there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"tracklog.analytics.commands.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; errors become messages and exit codes."""
+        try:
+            answer = super().invoke(ctx)
+            sys.stdout.flush()
+        except TracklogError as error:
+            raise Failure(_one_line(str(error)), _exit_code(error)) from error
+        except BrokenPipeError:
+            # Whoever read has read enough. What is still buffered must not fail again when the process ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+        except (KeyboardInterrupt, click.Abort):
+            raise Failure("", _INTERRUPTED) from None
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] == "tracklog":
+                raise
+            raise Failure(f"this command needs {error.name}, which is not installed; run: {EXTRA}", 1) from error
+        return answer
+
+
+def _exit_code(error: TracklogError) -> int:
+    if isinstance(error, ExecutionNotFoundError):
+        return 3
+    if isinstance(error, AmbiguousIdError):
+        return 2
+    # Imported here because `--help` needs none of it; once this error was raised it is there anyway.
+    from tracklog.ingester.errors import DatabaseError
+
+    return _UNUSABLE if isinstance(error, DatabaseError) else 1
+
+
+def _one_line(message: str) -> str:
+    from tracklog.analytics.commands.text import safe
+
+    return safe(" ".join(message.split()))
+
+
+def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    from importlib.metadata import version
+
+    click.echo(f"tracklog {version('tracklog')}")
+    context.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--db", "database", metavar="URL", help="The database; also after the command.")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON; also after the command.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
+)
+@click.pass_context
+def tracklog(context: click.Context, database: str | None, as_json: bool) -> None:
+    """Follow what agents did: from log files to answers.
+
+    The database is a path, sqlite:///PATH or postgresql://USER@HOST/NAME; without --db it is what TRACKLOG_DATABASE_URL
+    says, else sqlite:///tracklog.db. Ids may be shortened to any beginning that is unique.
+
+    Exit codes: 0 done, 1 failure, 2 usage or ambiguous id, 3 not found, 5 the database cannot be used.
+    """
+    context.obj = Given(database, as_json)

@@ -1,0 +1,63 @@
+"""Print lists of executions alike: the same columns, short ids, and what to ask next."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from tracklog.analytics.commands import screen
+from tracklog.analytics.commands.asked import Asked
+from tracklog.analytics.commands.columns import Column
+from tracklog.analytics.commands.screen import Screen
+from tracklog.analytics.record import Record
+
+if TYPE_CHECKING:
+    from tracklog.analytics.faces import ExecutionAnalytics
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A column of a list of executions, and what stands in it."""
+
+    column: Column
+    cell: Callable[[Record], str | Text]
+
+
+def print_list(
+    asked: Asked,
+    analytics: "ExecutionAnalytics",
+    records: list[Record],
+    columns: Sequence[Listed],
+    *,
+    empty: str,
+    next_id: Callable[[Record], bool] = lambda _record: True,
+) -> None:
+    """Print executions with their ids in front.
+
+    :param empty: What to say when there are none.
+    :param next_id: Tells the execution that is worth being looked at next.
+    """
+    if asked.json:
+        screen.print_json(records)
+        return
+    out = Screen()
+    if not records:
+        out.print(Text(empty))
+        return
+    shortest = short_ids(out, analytics, [record["execution_id"] for record in records])
+    table = out.table(
+        [Column("ID"), *(listed.column for listed in columns)],
+        (
+            [screen.ids(out, shortest, record["execution_id"]), *(listed.cell(record) for listed in columns)]
+            for record in records
+        ),
+    )
+    out.print(table)
+    worth = next((record for record in records if next_id(record)), records[0])
+    out.hint(asked.hint("show", shortest.get(worth["execution_id"], worth["execution_id"])))
+
+
+def short_ids(out: Screen, analytics: "ExecutionAnalytics", execution_ids: Sequence[str]) -> dict[str, str]:
+    """Give the shortest unique beginnings of ids, where people read them."""
+    return analytics.shortest_prefixes(execution_ids) if out.is_terminal else {}

@@ -1,0 +1,113 @@
+"""The command `stats`: how agents do."""
+
+import click
+from rich.text import Text
+
+from tracklog.analytics.commands import screen, units
+from tracklog.analytics.commands.asked import Asked, asks, option_hours, option_vault
+from tracklog.analytics.commands.columns import Column
+from tracklog.analytics.commands.screen import Screen
+from tracklog.analytics.commands.text import one_line
+from tracklog.analytics.record import Record
+
+_COLUMNS = (
+    Column("AGENT", least=16),
+    Column("RUNS", right=True),
+    Column("SUCCESS", right=True),
+    Column("AVG", right=True),
+    Column("P50", right=True, drop=2),
+    Column("P95", right=True),
+    Column("P99", right=True, drop=1),
+    Column("CALLS", right=True, drop=3),
+    Column("TOKENS", right=True),
+    Column("MOST COMMON ERROR", least=16, drop=4),
+)
+
+
+@click.command("stats")
+@click.argument("agent", required=False)
+@option_vault
+@option_hours(24.0)
+@asks
+def command(asked: Asked, agent: str | None, vault: str | None, hours: float) -> None:
+    """Measure AGENT, or every agent: success, durations, errors, LLM calls and tokens.
+
+    Success is of the executions that ended and were not skipped. Percentiles are within 1 %.
+    """
+    with asked.analytics() as analytics:
+        if agent is not None:
+            report = analytics.analyze_agent_performance(agent, vault, hours)
+            if asked.json:
+                screen.print_json(report)
+            else:
+                _print_one(asked, report, hours)
+            return
+        reports = analytics.performance_by_agent(hours, vault)
+    if asked.json:
+        screen.print_json(reports)
+        return
+    out = Screen()
+    if not reports:
+        out.print(Text(f"No executions in the last {hours:g} hours."))
+        return
+    out.print(out.table(_COLUMNS, map(_row, reports)))
+    worst = max(reports, key=lambda report: sum(report.common_errors.values()))
+    if worst.agent_name is not None:
+        out.hint(asked.hint("stats", worst.agent_name))
+
+
+def _row(report: Record) -> list[str | Text]:
+    error, executions = next(iter(report.common_errors.items()), (None, 0))
+    return [
+        screen.name(report.agent_name),
+        units.count(report.total_executions),
+        _success(report),
+        units.duration(report.avg_duration_ms if report.p50_duration_ms is not None else None),
+        units.duration(report.p50_duration_ms),
+        units.duration(report.p95_duration_ms),
+        units.duration(report.p99_duration_ms),
+        units.count(report.llm_stats.total_calls),
+        units.count(report.llm_stats.total_tokens),
+        f"{one_line(error)} ({executions:,})" if error is not None else "",
+    ]
+
+
+def _success(report: Record) -> str:
+    counts = report.status_counts
+    ended = sum(counts.get(status, 0) for status in ("success", "failed", "timeout", "crashed"))
+    return units.share(report.success_rate) if ended else units.NOTHING
+
+
+def _print_one(asked: Asked, report: Record, hours: float) -> None:
+    out = Screen()
+    runs = units.plural(report.total_executions, "execution")
+    out.print(Text(one_line(report.agent_name), "bold").append(f"  {runs} in the last {hours:g} hours", "not bold"))
+    if not report.total_executions:
+        out.hint(asked.hint("why", report.agent_name))
+        return
+    timed = report.p50_duration_ms is not None
+    llm = report.llm_stats
+    facts = [
+        ("Success", _success(report)),
+        ("Statuses", ", ".join(f"{one_line(name)} {number:,}" for name, number in report.status_counts.items())),
+        (
+            "Duration",
+            f"average {units.duration(report.avg_duration_ms)}, p50 {units.duration(report.p50_duration_ms)}, "
+            f"p95 {units.duration(report.p95_duration_ms)}, p99 {units.duration(report.p99_duration_ms)}"
+            if timed
+            else units.NOTHING,
+        ),
+        (
+            "LLM",
+            f"{units.plural(llm.total_calls, 'call')}, {llm.total_tokens:,} tokens "
+            f"({llm.avg_tokens_per_call:,.0f} a call), average latency {units.duration(llm.avg_latency_ms)}"
+            if llm.total_calls
+            else "no calls",
+        ),
+    ]
+    out.print(screen.facts(facts))
+    if report.common_errors:
+        columns = (Column("ERROR", least=20), Column("EXECUTIONS", right=True))
+        rows = [(one_line(error), units.count(number)) for error, number in report.common_errors.items()]
+        out.print(Text(), out.table(columns, rows))
+        out.hint(asked.hint("failed", "--agent", report.agent_name))

@@ -1,0 +1,73 @@
+"""Make text from logs safe to print, and short enough to read."""
+
+import re
+import unicodedata
+from typing import Any, Final
+
+import orjson
+
+_DANGEROUS: Final = re.compile(
+    "["
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # What moves the cursor, clears the screen, or starts a terminal's commands.
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # What reverses the order of the characters around it.
+    "\u2028\u2029"
+    "\ud800-\udfff"
+    "]"
+)
+
+ELLIPSIS: Final = "…"
+
+
+def safe(text: str) -> str:
+    r"""Write control characters as escapes; newlines and tabs stay.
+
+    >>> safe("red: \x1b[31m")
+    'red: \\x1b[31m'
+    """
+    return _DANGEROUS.sub(_escaped, text.replace("\r\n", "\n"))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def one_line(value: Any, width: int | None = None) -> str:
+    """Write a value on one line, what is no text as JSON, cut to `width` columns if given.
+
+    >>> one_line("two\\nlines"), one_line({"a": [1, 2]}), one_line("abcdef", 4), one_line(None)
+    ('two lines', '{"a":[1,2]}', 'abc…', '')
+    """
+    if value is None:
+        return ""
+    text = safe(" ".join(value.split()) if isinstance(value, str) else as_json(value).decode())
+    return text if width is None else shortened(text, width)
+
+
+def shortened(text: str, width: int) -> str:
+    """Cut a text to so many columns of a terminal; it ends in an ellipsis then."""
+    if len(text) <= width // 2:  # No character is wider than two columns.
+        return text
+    columns = 0
+    for place, character in enumerate(text):
+        columns += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if columns > width:
+            return text[: place - 1] + ELLIPSIS
+    return text
+
+
+def as_json(value: Any, *, indent: bool = False) -> bytes:
+    """Write a value as JSON, times in ISO 8601 and UTC."""
+    options = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
+    try:
+        return orjson.dumps(value, option=options)
+    except orjson.JSONEncodeError:
+        # orjson reads four times as deep a nesting as it writes.
+        import json
+
+        text = json.dumps(value, ensure_ascii=False, indent=2 if indent else None, default=_plain)
+        return text.encode("utf-8", "backslashreplace")
+
+
+def _plain(value: Any) -> str:
+    return str(orjson.dumps(value, option=orjson.OPT_UTC_Z, default=str).decode()).strip('"')

@@ -1,0 +1,132 @@
+"""Test the command line as a process: exit codes, pipes, what is missing."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analytics.stored import Stored
+
+
+def tracklog(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command line as users do."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", "from tracklog.analytics.cli import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "TRACKLOG_DATABASE_URL": "", **environment},
+    )
+
+
+def test_help_lists_the_commands() -> None:
+    """The help names each command with what it does."""
+    done = tracklog("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    for command in ("list", "show", "why", "failed", "slow", "stats", "chain", "db"):
+        assert f"\n  {command} " in done.stdout
+
+
+def test_the_version() -> None:
+    """The version is that of the distribution."""
+    from importlib.metadata import version
+
+    assert tracklog("--version").stdout == f"tracklog {version('tracklog')}\n"
+
+
+def test_a_pipe_gets_whole_ids_and_no_colours(stored: Stored) -> None:
+    """Into a pipe, lines are not cut to a width, ids are whole, and there are no escapes."""
+    identity, agent, error = "x" * 128, "A" * 100, "é" * 99
+    stored.executions({"execution_id": identity, "agent_name": agent, "status": "failed", "error_message": error})
+    done = tracklog("list", "--db", stored.url)
+    assert (done.returncode, done.stderr) == (0, "")
+    header, row = done.stdout.splitlines()
+    assert header.startswith("ID ")
+    assert identity in row
+    assert agent in row
+    assert error in row
+    assert "\x1b" not in done.stdout
+    assert [line for line in (header, row) if line != line.rstrip()] == []
+
+
+def test_json_is_one_document(stored: Stored) -> None:
+    """With --json, before or after the command, stdout is one JSON document with raw numbers and ISO times."""
+    stored.executions({"execution_id": "e1", "duration_ms": 1234.5})
+    for arguments in (("--json", "list"), ("list", "--json")):
+        (record,) = json.loads(tracklog(*arguments, TRACKLOG_DATABASE_URL=stored.url).stdout)
+        assert (record["execution_id"], record["duration_ms"]) == ("e1", 1234.5)
+        assert record["created_at"].endswith("Z")
+
+
+def test_the_database_may_be_named_before_the_command(stored: Stored) -> None:
+    """--db stands before or after the command; the one after decides."""
+    stored.executions({"execution_id": "e1"})
+    assert "e1" in tracklog("--db", stored.url, "list").stdout
+    assert "e1" in tracklog("--db", "/nowhere/x.db", "list", "--db", stored.url).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("list", "--db", "/nowhere/x.db"), 5, "tracklog: there is no database at /nowhere/x.db"),
+        (("list", "--db", "mysql://x"), 5, "tracklog: tracklog works on SQLite and PostgreSQL"),
+        (("list", "--db", "postgresql://me:secret@127.0.0.1:1/x"), 5, "tracklog: the database postgresql://me:***@"),
+        (("db", "current", "--db", "postgresql://me:secret@127.0.0.1:1/x"), 5, "tracklog: the database postgresql://"),
+        (("list", "--limit", "none"), 2, "Usage: tracklog list"),
+        (("unknown",), 2, "Usage: tracklog"),
+        (("slow", "--over", "soon"), 2, "Usage: tracklog slow"),
+    ],
+)
+def test_what_goes_wrong_is_one_line(arguments: tuple[str, ...], code: int, message: str) -> None:
+    """Errors are messages on stderr with an exit code, without a traceback and without passwords."""
+    done = tracklog(*arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith(message)
+    assert "Traceback" not in done.stderr
+    assert "secret" not in done.stderr
+    assert code == 2 or done.stderr.count("\n") == 1
+
+
+def test_a_reader_that_went_away(tmp_path: Path) -> None:
+    """A pipe that is closed early ends the command silently."""
+    stored = Stored(f"sqlite:///{tmp_path / 'x.db'}")
+    stored.executions(*({"execution_id": f"e{n:05d}", "agent_name": "A" * 200} for n in range(2000)))
+    command = f"'{sys.executable}' -c 'from tracklog.analytics.cli import main; main()' list --limit 2000"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | head -n 1"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "TRACKLOG_DATABASE_URL": stored.url},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("ID")
+
+
+def test_another_encoding(tmp_path: Path) -> None:
+    """Characters that the output's encoding lacks are written as escapes."""
+    stored = Stored(f"sqlite:///{tmp_path / 'x.db'}")
+    stored.executions({"execution_id": "e1", "agent_name": "Lektor Œ Ü", "duration_ms": 1.0})
+    done = subprocess.run(
+        [sys.executable, "-c", "from tracklog.analytics.cli import main; main()", "list", "--db", stored.url],
+        capture_output=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "Lektor \\u0152 Ü".encode("latin-1") in done.stdout
+
+
+def test_without_the_extra() -> None:
+    """Where only the processors are installed, the command says what to install."""
+    code = "import sys; sys.modules['click'] = None\nfrom tracklog.analytics.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith("run: pip install 'tracklog[ingester]'\n")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,30 @@
+"""Test what the portion exports."""
+
+import subprocess
+import sys
+
+import tracklog.analytics
+
+
+def test_all_is_sorted_and_there() -> None:
+    """Each public name can be imported, and `__all__` lists them in order."""
+    names = tracklog.analytics.__all__
+    assert sorted(names) == names
+    assert all(getattr(tracklog.analytics, name).__name__ == name for name in names)
+    assert set(names) <= set(dir(tracklog.analytics))
+
+
+def test_all_is_what_is_exported() -> None:
+    """There is no public name beside those of `__all__` and the modules of the portion."""
+    exported = {name for name in tracklog.analytics._HOMES if not name.startswith("_")}
+    assert exported == set(tracklog.analytics.__all__)
+
+
+def test_the_command_line_starts_without_the_database() -> None:
+    """Neither SQLAlchemy nor rich nor asyncio is imported for the help."""
+    code = (
+        "import sys, tracklog.analytics.cli, tracklog.analytics.commands.group;"
+        "print([name for name in ('sqlalchemy', 'rich', 'asyncio', 'tracklog.ingester') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
