@@ -116,9 +116,7 @@ def test_answers_print_as_documented(
     print(f"{metrics['total_executions']} {metrics['success_rate'] * 100}% {metrics['avg_duration_ms']}ms")
     print(metrics["common_errors"], metrics["llm_stats"]["total_tokens"])
     calls = ExecutionAnalytics.get_llm_interactions("e1")
-    print(
-        calls["model"], calls["request"], calls["response"], calls["tokens_used"], calls["status"], len(calls["calls"])
-    )
+    print(calls["model"], calls["request"], calls["response"], calls["status"], len(calls["calls"]))
     for link in ExecutionAnalytics.get_execution_call_chain("o1"):
         print(f"{'  ' * link['depth']}{link['parent_agent']} -> {link['child_agent']}: {link['call_reason']}")
     for slow in ExecutionAnalytics.find_slow_executions(threshold_ms=5000, vault_id="v1", hours=24):
@@ -140,7 +138,7 @@ def test_answers_print_as_documented(
         "ValueError: no answer",
         "1 0.0% 9000.0ms",
         "{'ValueError': 1} 7",
-        "gpt-5.1 {'messages': ['again']} None None 2",
+        "gpt-5.1 {'messages': ['again']} None unanswered 2",
         "  Orchestrator -> PsychologistAgent: asks about motives",
         "  Orchestrator -> Editor: None",
         "Orchestrator.run 9500.0ms",

@@ -146,6 +146,22 @@ def test_an_answer_is_one_snapshot(stored: Stored) -> None:
     reader.close()
 
 
+def test_answers_write_nothing(postgres_database: str) -> None:
+    """On PostgreSQL an answer's transaction is read-only, and sees one moment."""
+    Stored(postgres_database)
+
+    def settings() -> Query[list[str]]:
+        rows = yield select(
+            func.current_setting("transaction_read_only").label("read_only"),
+            func.current_setting("transaction_isolation").label("isolation"),
+        )
+        return list(rows[0].values())
+
+    reader = open_database(postgres_database)
+    assert reader.answer(settings) == ["on", "repeatable read"]
+    reader.close()
+
+
 def test_after_a_fork(stored: Stored) -> None:
     """A forked child asks by connections of its own, and leaves its parent's alone."""
     stored.executions({"execution_id": "e1"})

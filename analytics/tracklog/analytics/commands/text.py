@@ -48,11 +48,13 @@ def shortened(text: str, width: int) -> str:
     """Cut a text to so many columns of a terminal; it ends in an ellipsis then."""
     if len(text) <= width // 2:  # No character is wider than two columns.
         return text
-    columns = 0
-    for place, character in enumerate(text):
+    columns = cut = 0
+    for place, character in enumerate(text, start=1):
         columns += 2 if unicodedata.east_asian_width(character) in "WF" else 1
         if columns > width:
-            return text[: place - 1] + ELLIPSIS
+            return text[:cut] + ELLIPSIS
+        if columns < width:
+            cut = place
     return text
 
 

@@ -1,0 +1,99 @@
+"""Test what people see: on terminals of several widths, and when they interrupt."""
+
+import os
+import pty
+import re
+import struct
+import sys
+from fcntl import ioctl
+from pathlib import Path
+from termios import TIOCSWINSZ
+
+import pytest
+from click.testing import CliRunner
+from rich.cells import cell_len
+
+from analytics.stored import Stored, ago
+from tracklog.analytics import ExecutionAnalytics
+from tracklog.analytics.commands.group import tracklog
+
+
+def seen(width: int, *arguments: str) -> str:
+    """Run a command on a terminal of so many columns, and give all it wrote."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        ioctl(1, TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+        environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
+        code = "from tracklog.analytics.cli import main; main()"
+        os.execve(sys.executable, [sys.executable, "-c", code, *arguments], {**environment, "TERM": "xterm-256color"})
+    written = b""
+    while True:
+        try:
+            block = os.read(terminal, 1 << 16)
+        except OSError:  # How Linux says that the other end was closed.
+            break
+        if not block:
+            break
+        written += block
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    return written.decode().replace("\r\n", "\n")
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Stored:
+    """Give a database with executions whose ids differ late and whose notes are long."""
+    stored = Stored(f"sqlite:///{tmp_path / 'x.db'}")
+    stored.ingester()
+    stored.executions(
+        *(
+            {
+                "execution_id": f"01934567-{number:04x}-7abc-8def-000000000000",
+                "agent_name": "AgentWithARatherLongName",
+                "method": "analyze_character",
+                "status": "failed",
+                "error_type": "ValueError",
+                "error_message": "日本語 and much more to be said of it " * 9,
+                "duration_ms": 6000.0,
+                "created_at": ago(minutes=number),
+                "input_data": {"query": "why? " * 99},
+            }
+            for number in range(9)
+        )
+    )
+    stored.links(
+        ("01934567-0000-7abc-8def-000000000000", "01934567-0001-7abc-8def-000000000000"), call_reason="x" * 300
+    )
+    return stored
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+@pytest.mark.parametrize(
+    "command",
+    ["list", "failed", "slow", "stats", "show 01934567-0000", "chain 01934567-0000", "why AgentWithARatherLongName"],
+)
+def test_lines_fit_the_terminal(room: Stored, width: int, command: str) -> None:
+    """Nothing is wider than the terminal, and ids are as short as they are unique."""
+    output = seen(width, *command.split(), "--db", room.url)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", output)
+    lines = [line for line in plain.split("\n") if not line.startswith("→ ")]
+    assert [line for line in lines if cell_len(line.rstrip()) > width] == []
+    assert "\x1b[" in output
+    if command in ("list", "failed", "slow"):
+        assert "01934567-0003  " in plain
+
+
+def test_the_next_command_is_suggested(room: Stored) -> None:
+    """People are told what to ask next, of the same database."""
+    assert f"→ tracklog show 01934567-0000 --db {room.url}" in seen(120, "list", "--db", room.url)
+
+
+def test_an_interruption(room: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends a command with 130, and without a word."""
+
+    def interrupted(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ExecutionAnalytics, "get_recent_executions", interrupted)
+    result = CliRunner().invoke(tracklog, ["list", "--db", room.url])
+    assert (result.exit_code, result.stdout, result.stderr.strip()) == (130, "", "")
