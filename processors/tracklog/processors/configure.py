@@ -1,0 +1,90 @@
+"""Set structlog up, with the log first and a console for people."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterable
+from typing import IO, Any
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+from tracklog.processors import console as lifecycle_console
+from tracklog.processors.processor import ExecutionLog
+from tracklog.processors.writer import Durability
+
+
+class _Silent:
+    """A logger that prints nothing: what reaches it has been written."""
+
+    def msg(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing."""
+
+    debug = info = warning = warn = error = critical = fatal = exception = log = failure = err = msg
+
+
+def configure(
+    log_dir: str | os.PathLike[str] = "logs",
+    *,
+    service: str | None = None,
+    console: bool | None = None,
+    stream: IO[Any] | None = None,
+    level: int | str = "info",
+    redact: Iterable[str] = (),
+    max_bytes: int = 64 << 20,
+    max_age: float = 24 * 3600,
+    durability: Durability = "flush",
+) -> ExecutionLog:
+    """Set structlog up so that what is logged is written as lines of JSON; may be called again.
+
+    :param console: Show events on stderr too; by default if that is a terminal.
+    :param level: Ordinary events below it are left out; lifecycle lines never are.
+
+    The others are those of `ExecutionLog`, which is given back.
+    """
+    log = ExecutionLog(
+        log_dir,
+        service=service,
+        redact=redact,
+        max_bytes=max_bytes,
+        max_age=max_age,
+        durability=durability,
+        stream=stream,
+    )
+    processors: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.StackInfoRenderer(),
+        log,
+    ]
+    if console is None:
+        console = sys.stderr is not None and sys.stderr.isatty()
+    threshold = _level(level)
+    if console:
+        render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+
+        def show(event_dict: EventDict) -> str:
+            return render(None, str(event_dict.get("level")), event_dict)
+
+        lifecycle_console.use(show, threshold)
+        processors += [structlog.processors.TimeStamper("%H:%M:%S", utc=False), render]
+        factory: Any = structlog.PrintLoggerFactory(sys.stderr)
+    else:
+        lifecycle_console.use(None, threshold)
+        factory = _Silent
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=factory,
+        cache_logger_on_first_use=True,
+    )
+    return log
+
+
+def _level(level: int | str) -> int:
+    if isinstance(level, int):
+        return level
+    number = logging.getLevelNamesMapping().get(level.upper())
+    if number is None:
+        raise ValueError(f"{level!r} is no level; write debug, info, warning, error or critical")
+    return number

@@ -1,0 +1,295 @@
+"""Track an execution: `execution` around a block or on a function, and `pending` for an agent that was selected."""
+
+import contextlib
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+from tracklog.processors.context import Activation, current_execution
+from tracklog.processors.ids import execution_id as new_execution_id
+from tracklog.processors.line import MAX_ID_LENGTH, Kind
+from tracklog.processors.propagate import current_parent
+from tracklog.processors.run import Identity, Run, write_line
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+Id = str | UUID
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class execution:  # noqa: N801
+    """Track an execution of an agent: as a context manager, sync or async, or as a decorator.
+
+    It says how; each time it is entered it begins a run of its own, also on many threads and in many tasks at a time.
+    What is logged inside belongs to that run. An exception that leaves the block is logged and goes on: a TimeoutError
+    makes the execution `timeout`, any other `failed`.
+
+    >>> with execution("Critic", method="review", input_data={"chapter": 3}) as run:
+    ...     run.set_output("fine")
+
+    :param agent_name: The agent.
+    :param method: What it was asked to do; a decorator takes the function's name.
+    :param vault_id: With `conversation_id` and `user_id` what it belongs to; those not given are the parent's.
+    :param input_data: What it was given; anything, best what JSON can hold.
+    :param call_reason: Why it was called.
+    :param metadata: What else is to be kept of it.
+    :param execution_id: The id that `pending` gave; else a new one is made.
+    :param parent_execution_id: The parent, where it is not the execution around this one.
+    """
+
+    agent_name: str
+    method: str | None = field(default=None, kw_only=True)
+    vault_id: Id | None = field(default=None, kw_only=True)
+    conversation_id: Id | None = field(default=None, kw_only=True)
+    user_id: Id | None = field(default=None, kw_only=True)
+    input_data: Any = field(default=None, kw_only=True)
+    call_reason: str | None = field(default=None, kw_only=True)
+    metadata: Any = field(default=None, kw_only=True)
+    execution_id: Id | None = field(default=None, kw_only=True)
+    parent_execution_id: Id | None = field(default=None, kw_only=True)
+    _open: dict[Run, Activation] = field(default_factory=dict, init=False, repr=False)
+    """The runs that were entered and not left; its operations are atomic, as threads may share a recipe."""
+
+    def start(self, method: str | None = None) -> Run:
+        """Begin a run that is not made the current one."""
+        return begin(
+            self.agent_name,
+            method=self.method or method,
+            vault_id=self.vault_id,
+            conversation_id=self.conversation_id,
+            user_id=self.user_id,
+            input_data=self.input_data,
+            call_reason=self.call_reason,
+            metadata=self.metadata,
+            execution_id=self.execution_id,
+            parent_execution_id=self.parent_execution_id,
+        )
+
+    def __enter__(self) -> Run:
+        run = self.start()
+        self._open[run] = Activation(run)
+        return run
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        run, activation = self._take()
+        run.finish(exc)
+        activation.end()
+
+    async def __aenter__(self) -> Run:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(exc_type, exc, traceback)
+
+    def _take(self) -> tuple[Run, Activation]:
+        """Find the run that is being left: the one that is current here; else the one that was entered last."""
+        current = current_execution()
+        if current is not None and (activation := self._open.pop(current, None)) is not None:
+            return current, activation
+        return self._open.popitem()
+
+    def __call__(self, function: F) -> F:
+        """Track each call of a function, a coroutine function, a generator or an async generator."""
+        if inspect.isasyncgenfunction(function):
+            return cast(F, self._async_generator(function))
+        if inspect.isgeneratorfunction(function):
+            return cast(F, self._generator(function))
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def run_async(*args: Any, **kwargs: Any) -> Any:
+                async with _Entered(self.start(function.__name__)):
+                    return await function(*args, **kwargs)
+
+            return cast(F, run_async)
+
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with _Entered(self.start(function.__name__)):
+                return function(*args, **kwargs)
+
+        return cast(F, run)
+
+    def _generator(self, function: Callable[..., Generator[Any, Any, Any]]) -> Callable[..., Generator[Any, Any, Any]]:
+        """Track a generator: its run is the current one while it works, and not while its reader does."""
+
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            tracked = self.start(function.__name__)
+            generator = function(*args, **kwargs)
+            step: Callable[[], Any] = functools.partial(next, generator)
+            try:
+                while True:
+                    with _Active(tracked):
+                        try:
+                            value = step()
+                        except StopIteration as stop:
+                            tracked.finish()
+                            return stop.value
+                    try:
+                        sent = yield value
+                        step = functools.partial(generator.send, sent)
+                    except GeneratorExit:
+                        with _Active(tracked):
+                            generator.close()
+                        raise
+                    except BaseException as error:  # noqa: BLE001
+                        step = functools.partial(generator.throw, error)
+            except BaseException as error:
+                tracked.finish(error)
+                raise
+
+        return run
+
+    def _async_generator(
+        self, function: Callable[..., AsyncGenerator[Any, Any]]
+    ) -> Callable[..., AsyncGenerator[Any, Any]]:
+        """Track an async generator, as `_generator` does a plain one."""
+
+        @functools.wraps(function)
+        async def run(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+            tracked = self.start(function.__name__)
+            generator = function(*args, **kwargs)
+            step: Callable[[], Any] = functools.partial(generator.asend, None)
+            try:
+                while True:
+                    with _Active(tracked):
+                        try:
+                            value = await step()
+                        except StopAsyncIteration:
+                            tracked.finish()
+                            return
+                    try:
+                        sent = yield value
+                        step = functools.partial(generator.asend, sent)
+                    except GeneratorExit:
+                        with _Active(tracked):
+                            await generator.aclose()
+                        raise
+                    except BaseException as error:  # noqa: BLE001
+                        step = functools.partial(generator.athrow, error)
+            except BaseException as error:
+                tracked.finish(error)
+                raise
+
+        return run
+
+
+class _Active:
+    """Make a run the current one for a while."""
+
+    __slots__ = ("_activation", "_run")
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def __enter__(self) -> Run:
+        self._activation = Activation(self._run)
+        return self._run
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._activation.end()
+
+
+class _Entered(_Active):
+    """Make a run the current one until it ends."""
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._run.finish(cast("BaseException | None", exc_info[1]))
+        super().__exit__(*exc_info)
+
+    async def __aenter__(self) -> Run:
+        return self.__enter__()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.__exit__(*exc_info)
+
+
+def begin(
+    agent_name: str,
+    *,
+    method: str | None = None,
+    vault_id: Id | None = None,
+    conversation_id: Id | None = None,
+    user_id: Id | None = None,
+    input_data: Any = None,
+    call_reason: str | None = None,
+    metadata: Any = None,
+    execution_id: Id | None = None,
+    parent_execution_id: Id | None = None,
+) -> Run:
+    """Begin a run below the current execution, or below the parent that is named."""
+    own = _id(execution_id) or new_execution_id()
+    around = current_parent()
+    named = _id(parent_execution_id)
+    parent = named or (around.execution_id if around is not None else None)
+    root: str | None
+    depth: int | None
+    if parent is None:
+        root, depth = own, 0
+    elif around is not None and around.execution_id == parent:
+        root, depth = around.root_execution_id, None if around.depth is None else around.depth + 1
+    else:
+        root, depth = None, None  # Somebody else's child: whose root that is, the records will tell.
+    identity = Identity(
+        own,
+        str(agent_name),
+        method,
+        _id(vault_id) or (around.vault_id if around is not None else None),
+        _id(conversation_id) or (around.conversation_id if around is not None else None),
+        _id(user_id) or (around.user_id if around is not None else None),
+        parent,
+        root,
+        depth,
+    )
+    return Run(identity, call_reason=call_reason, input_data=input_data, metadata=metadata)
+
+
+def pending(
+    agent_name: str,
+    *,
+    call_reason: str | None = None,
+    method: str | None = None,
+    vault_id: Id | None = None,
+    conversation_id: Id | None = None,
+    user_id: Id | None = None,
+) -> str:
+    """Log that an agent was selected, and give the id to begin it with: `execution(…, execution_id=…)`."""
+    execution_id = new_execution_id()
+    around = current_parent()
+    with contextlib.suppress(Exception):  # Counted by the writer; the caller goes on.
+        write_line(
+            Kind.EXECUTION_PENDING,
+            "execution pending",
+            "info",
+            method,
+            {
+                "execution_id": execution_id,
+                "agent_name": str(agent_name),
+                "method": method,
+                "vault_id": _id(vault_id) or (around.vault_id if around is not None else None),
+                "conversation_id": _id(conversation_id) or (around.conversation_id if around is not None else None),
+                "user_id": _id(user_id) or (around.user_id if around is not None else None),
+                "parent_execution_id": around.execution_id if around is not None else None,
+                "call_reason": call_reason,
+            },
+        )
+    return execution_id
+
+
+def _id(value: Id | None) -> str | None:
+    """Give an id as text; one that is too long for a line is cut."""
+    if value is None:
+        return None
+    try:
+        return str(value)[:MAX_ID_LENGTH] or None
+    except Exception:  # noqa: BLE001
+        return None

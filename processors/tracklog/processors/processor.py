@@ -1,0 +1,209 @@
+"""The structlog processor that writes each event to the log, and hands it on unchanged."""
+
+import logging
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterable, Mapping
+from typing import IO, Any, Final
+from weakref import WeakKeyDictionary
+
+from structlog.typing import EventDict, WrappedLogger
+
+from tracklog.processors.context import current_execution
+from tracklog.processors.encode import encode
+from tracklog.processors.line import STAMP_KEYS
+from tracklog.processors.redact import Redactor
+from tracklog.processors.writer import Durability, Settings, Writer, safe_name, service_name, writer_for
+
+LOG_DIR_VARIABLE: Final = "TRACKLOG_LOG_DIR"
+
+_LEVELS: Final[Mapping[str, str]] = {"warn": "warning", "exception": "error", "fatal": "critical"}
+"""Methods of loggers that are not named like their level."""
+
+_NOT_WRITTEN: Final = ("timestamp", "_record", "_from_structlog", "_logger", "_name")
+"""Keys of others' machinery; the line has a time of its own."""
+
+_records: "WeakKeyDictionary[logging.LogRecord, set[str]]" = WeakKeyDictionary()
+"""Which writers have written which record; no mark on the record itself, which others would print."""
+
+
+class _Written(threading.local):
+    """Count the lines that events of this thread became."""
+
+    lines = 0
+
+
+written = _Written()
+
+
+class ExecutionLog:
+    """Write each event as a line of JSON; a processor for structlog that gives back the event as it was.
+
+    It stands anywhere in front of the renderer, best behind `merge_contextvars` and `add_log_level`; and in the
+    `foreign_pre_chain` of a `ProcessorFormatter`, for records of the standard library's logging. Never behind
+    `ProcessorFormatter.wrap_for_formatter`. Whatever goes wrong, nothing is raised.
+
+    The one that was made last also takes the lifecycle lines of `execution` and the trackers.
+
+    :param log_dir: The directory of the log files; made when there is something to write.
+    :param service: The program's name, part of the files' names; by default TRACKLOG_SERVICE, else the script's name.
+    :param redact: More words; a key that ends in one of them holds a secret.
+    :param max_bytes: The size at which a file is followed by the next.
+    :param max_age: The age, in seconds, at which it is.
+    :param durability: `flush`: a line survives its process; `fsync`: also a power cut.
+    :param stream: Write to this stream, such as `sys.stdout` in a container, in place of files.
+    """
+
+    def __init__(
+        self,
+        log_dir: str | os.PathLike[str] = "logs",
+        *,
+        service: str | None = None,
+        redact: Iterable[str] = (),
+        max_bytes: int = 64 << 20,
+        max_age: float = 24 * 3600,
+        durability: Durability = "flush",
+        stream: IO[Any] | None = None,
+    ) -> None:
+        if durability not in ("flush", "fsync"):
+            raise ValueError(f'durability is "flush" or "fsync", not {durability!r}')
+        if max_bytes <= 0 or max_age <= 0:
+            raise ValueError("max_bytes and max_age are more than nothing")
+        if not isinstance(log_dir, (str, os.PathLike)):
+            raise TypeError(f"log_dir is a path, not {log_dir!r}; a stream is passed as stream=")
+        settings = Settings(safe_name(service) if service else service_name(), max_bytes, max_age, durability)
+        self._redact = Redactor(redact)
+        self._writer: Writer = writer_for(log_dir if stream is None else stream, settings)
+        _set_default(self)
+
+    def __call__(self, logger: WrappedLogger, method_name: str, event_dict: EventDict) -> EventDict:
+        """Write the event, and give it back unchanged."""
+        try:
+            record: logging.LogRecord | None = event_dict.get("_record")
+            if record is not None:
+                # A record that passes several handlers passes here for each.
+                writers = _records.setdefault(record, set())
+                if self._writer.id in writers:
+                    return event_dict
+                writers.add(self._writer.id)
+            self.write(_fields(logger, method_name, event_dict, record))
+        except Exception as error:  # noqa: BLE001
+            self._writer.drop(error)
+        written.lines += 1
+        return event_dict
+
+    def write(self, fields: Mapping[str, Any]) -> bytes | None:
+        """Write one line of these fields, and give it as it was written but for its stamp; None if that cannot be."""
+        try:
+            line = self._redact(encode(fields))
+        except Exception as error:  # noqa: BLE001
+            self._writer.drop(error)
+            return None
+        self._writer.write(line)
+        return line
+
+    def close(self) -> None:
+        """Write the last line and close the file; a further event opens the next."""
+        self._writer.close()
+
+
+def _fields(
+    logger: WrappedLogger, method_name: str, event_dict: EventDict, record: logging.LogRecord | None
+) -> dict[str, Any]:
+    """Give the fields of an event's line."""
+    fields = dict(event_dict)
+    for name in _NOT_WRITTEN:
+        fields.pop(name, None)
+    if "seq" in fields or "writer" in fields:
+        # The caller's own keys of these names give way to the stamp's, and are kept.
+        fields = {f"{name}_" if name in STAMP_KEYS else name: value for name, value in fields.items()}
+    if "event" not in fields:
+        fields["event"] = ""
+    if "level" not in fields:
+        fields["level"] = _LEVELS.get(method_name, method_name)
+    if "logger" not in fields:
+        logger_name = record.name if record is not None else getattr(logger, "name", None)
+        if isinstance(logger_name, str):
+            fields["logger"] = logger_name
+    if "exc_info" in fields:
+        _render_exception(fields)
+    elif isinstance(fields.get("exception"), list):
+        fields["exception"] = [_without_locals(error) for error in fields["exception"]]
+    if "positional_args" in fields:
+        _interpolate(fields)
+    run = current_execution()
+    if run is not None:
+        if fields.setdefault("execution_id", run.execution_id) == run.execution_id:
+            fields.setdefault("agent_name", run.agent_name)
+        elif fields.get("agent_name") == run.agent_name:
+            del fields["agent_name"]  # Of the context; the line is about another execution.
+    return fields
+
+
+def _render_exception(fields: dict[str, Any]) -> None:
+    info = fields.pop("exc_info")
+    if not info or "exception" in fields:
+        return
+    if isinstance(info, BaseException):
+        error: BaseException | None = info
+    elif isinstance(info, tuple):
+        error = info[1] if len(info) == 3 else None
+    else:
+        error = sys.exc_info()[1]
+    if error is not None:
+        fields["exception"] = traceback_of(error)
+
+
+def traceback_of(error: BaseException) -> str:
+    """Give an exception with its traceback as text, without the values of its variables."""
+    try:
+        return "".join(traceback.format_exception(error)).rstrip("\n")
+    except Exception:  # noqa: BLE001
+        return f"{type(error).__name__} (its traceback cannot be shown)"
+
+
+def _without_locals(error: Any) -> Any:
+    """Take the values of variables out of an exception that was made a dict: they hold keys and customers' data."""
+    if not isinstance(error, dict) or not isinstance(error.get("frames"), list):
+        return error
+    frames = [
+        {name: value for name, value in frame.items() if name != "locals"} if isinstance(frame, dict) else frame
+        for frame in error["frames"]
+    ]
+    return {**error, "frames": frames}
+
+
+def _interpolate(fields: dict[str, Any]) -> None:
+    """Do what `PositionalArgumentsFormatter` does, where it stands behind us."""
+    arguments = fields.pop("positional_args")
+    if arguments:
+        try:
+            fields["event"] = fields["event"] % arguments
+        except Exception:  # noqa: BLE001
+            fields["positional_args"] = arguments
+
+
+_default: ExecutionLog | None = None
+_warned = False
+
+
+def _set_default(log: ExecutionLog) -> None:
+    global _default
+    _default = log
+
+
+def default_log() -> ExecutionLog | None:
+    """Give the log that lifecycle lines go to; None, said once, where none was set up."""
+    global _warned
+    if _default is None and (directory := os.environ.get(LOG_DIR_VARIABLE)):
+        ExecutionLog(directory)
+    if _default is None and not _warned:
+        _warned = True
+        logging.getLogger("tracklog").warning(
+            'executions are not being recorded: call tracklog.processors.configure("logs"), put ExecutionLog into your'
+            " structlog chain, or set %s",
+            LOG_DIR_VARIABLE,
+        )
+    return _default

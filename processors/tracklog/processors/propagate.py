@@ -1,0 +1,131 @@
+"""Carry the execution to other processes: in headers, in environment variables."""
+
+import os
+from collections.abc import Iterable, Mapping, MutableMapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import parse_qsl, urlencode
+
+from tracklog.processors.context import current_execution
+from tracklog.processors.line import MAX_ID_LENGTH
+from tracklog.processors.run import Identity
+
+HEADER: Final = "tracklog-context"
+VARIABLE: Final = "TRACKLOG_CONTEXT"
+
+_LONGEST: Final = 2048
+"""Characters of a value that is believed: five ids fit, an attack's megabyte does not."""
+
+C = TypeVar("C", bound=MutableMapping[str, str])
+
+_remote: "ContextVar[RemoteParent | None]" = ContextVar("tracklog_remote_parent", default=None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RemoteParent:
+    """An execution in another process, as a context manager: executions inside are its children.
+
+    Where nothing was carried along, `execution_id` is None and the context manager does nothing.
+    """
+
+    execution_id: str | None = None
+    root_execution_id: str | None = None
+    depth: int | None = None
+    vault_id: str | None = None
+    conversation_id: str | None = None
+    user_id: str | None = None
+    _outer: "list[RemoteParent | None]" = field(default_factory=list, init=False, repr=False)
+
+    def __enter__(self) -> Self:
+        self._outer.append(_remote.get())
+        if self.execution_id is not None:
+            _remote.set(self)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        outer = self._outer.pop()
+        if _remote.get() is self:
+            _remote.set(outer)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.__exit__(*exc_info)
+
+
+def current_parent() -> Identity | RemoteParent | None:
+    """Give what an execution that begins now is a child of: the current one, else the one of another process."""
+    run = current_execution()
+    return run.identity if run is not None else _remote.get()
+
+
+def inject(carrier: C | None = None, *, env: bool = False) -> C | dict[str, str]:
+    """Add the current execution to a request's headers, or to a process's environment; without one, add nothing.
+
+    >>> inject({"accept": "*/*"})
+    {'accept': '*/*'}
+
+    :param carrier: Where it is added, and what is given back; by default a new dict.
+    :param env: Name it as an environment variable; the default for `os.environ` itself.
+    """
+    target: Any = {} if carrier is None else carrier
+    around = current_parent()
+    if around is not None and around.execution_id is not None:
+        fields = {
+            "execution_id": around.execution_id,
+            "root": around.root_execution_id,
+            "depth": around.depth,
+            "vault_id": around.vault_id,
+            "conversation_id": around.conversation_id,
+            "user_id": around.user_id,
+        }
+        value = urlencode({name: value for name, value in fields.items() if value is not None})
+        target[VARIABLE if env or target is os.environ else HEADER] = value
+    return target  # type: ignore[no-any-return]
+
+
+def extract(carrier: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None) -> RemoteParent:
+    """Find the execution that a caller's headers or this process's environment carry.
+
+    >>> extract({"Tracklog-Context": "execution_id=e1&depth=2"}).execution_id
+    'e1'
+
+    :param carrier: A mapping or pairs, of text or bytes; header names in any case, or environment variables.
+    """
+    try:
+        pairs = carrier.items() if isinstance(carrier, Mapping) else carrier or ()
+        for name, value in pairs:
+            known = _text(name).lower().replace("_", "-").removeprefix("http-")
+            if known == HEADER:
+                return _parse(_text(value))
+    except Exception:  # noqa: BLE001
+        pass  # What a stranger sends must not break a request.
+    return RemoteParent()
+
+
+def _parse(text: str) -> RemoteParent:
+    if len(text) > _LONGEST:
+        return RemoteParent()
+    fields = dict(parse_qsl(text))
+    ids = {
+        name: value
+        for name in ("execution_id", "root", "vault_id", "conversation_id", "user_id")
+        if (value := fields.get(name)) and len(value) <= MAX_ID_LENGTH and value.isprintable()
+    }
+    depth = fields.get("depth", "")
+    if "execution_id" not in ids:
+        return RemoteParent()
+    return RemoteParent(
+        ids["execution_id"],
+        ids.get("root"),
+        int(depth) if depth.isascii() and depth.isdigit() and len(depth) < 7 else None,
+        ids.get("vault_id"),
+        ids.get("conversation_id"),
+        ids.get("user_id"),
+    )
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
