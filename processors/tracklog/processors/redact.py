@@ -1,7 +1,8 @@
 """Keep secrets off the disk: values under telling keys, and values that look like credentials."""
 
 import re
-from collections.abc import Iterable
+from base64 import b64decode
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import orjson
@@ -14,17 +15,33 @@ REDACTED: Final = "[redacted]"
 _CASE_CHANGE: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NO_WORD: Final = re.compile(r"[^a-z0-9]+")
 
+_Replacement = bytes | Callable[[re.Match[bytes]], bytes]
+
+
+def _without_basic(match: re.Match[bytes]) -> bytes:
+    """Replace a user's name and password, which are one text in base64 (RFC 7617)."""
+    scheme, _, encoded = match[0].rpartition(b" ")
+    try:
+        is_credential = b":" in b64decode(encoded, validate=True)
+    except ValueError:
+        is_credential = False
+    return scheme + b" [redacted]" if is_credential else match[0]
+
+
 # What a credential looks like in the text of a line. None of the patterns takes a quote or a backslash, so that what is
 # left is still JSON. Each stands behind bytes without which it cannot be there: looking for those is much faster.
-_CREDENTIALS: Final[tuple[tuple[tuple[bytes, ...], re.Pattern[bytes], bytes], ...]] = tuple(
+# Prose is to stay as it is: "basic economy" and "a bearer certificate" are no credentials, so digits or a colon in what
+# is encoded are asked for.
+_CREDENTIALS: Final[tuple[tuple[tuple[bytes, ...], re.Pattern[bytes], _Replacement], ...]] = tuple(
     (marks, re.compile(pattern), replacement)
     for marks, pattern, replacement in (
-        ((b"sk-",), rb"\bsk-[A-Za-z0-9_-]{16,}", b"[redacted]"),
+        ((b"sk-",), rb"\bsk-(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{16,}", b"[redacted]"),
         ((b"gh",), rb"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,})", b"[redacted]"),
         ((b"akia", b"asia"), rb"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", b"[redacted]"),
         ((b"xox",), rb"\bxox[abeoprs]-[A-Za-z0-9-]{10,}", b"[redacted]"),
         ((b"aiza",), rb"\bAIza[A-Za-z0-9_-]{30,}", b"[redacted]"),
-        ((b"bearer ", b"basic "), rb"(?i)\b(bearer|basic) +[A-Za-z0-9._~+/=-]{8,}", rb"\1 [redacted]"),
+        ((b"bearer ",), rb"(?i)\b(bearer) +(?=[A-Za-z._~+/=-]*[0-9])[A-Za-z0-9._~+/=-]{16,}", rb"\1 [redacted]"),
+        ((b"basic ",), rb"\b([Bb]asic) +[A-Za-z0-9+/]{6,}={0,2}", _without_basic),
         ((b"eyj",), rb"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*", b"[redacted]"),
         ((b"://",), rb"://[^\s/\"\\:@]*:[^\s/\"\\@]+@", b"://[redacted]@"),
         (
