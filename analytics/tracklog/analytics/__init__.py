@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tracklog.analytics.errors import AmbiguousIdError, ExecutionNotFoundError, MissingExtraError
+    from tracklog.analytics.errors import AmbiguousIdError, ExecutionNotFoundError
     from tracklog.analytics.faces import AsyncExecutionAnalytics, ExecutionAnalytics
     from tracklog.analytics.record import Record
     from tracklog.ingester.errors import DatabaseError, DatabaseUnreachableError, SchemaError
@@ -19,7 +19,6 @@ __all__ = [
     "ExecutionNotFoundError",
     "ExecutionStage",
     "ExecutionStatus",
-    "MissingExtraError",
     "Record",
     "SchemaError",
     "TracklogError",
@@ -34,7 +33,6 @@ _HOMES = {
     "ExecutionNotFoundError": "tracklog.analytics.errors",
     "ExecutionStage": "tracklog.processors.states",
     "ExecutionStatus": "tracklog.processors.states",
-    "MissingExtraError": "tracklog.analytics.errors",
     "Record": "tracklog.analytics.record",
     "SchemaError": "tracklog.ingester.errors",
     "TracklogError": "tracklog.processors.errors",

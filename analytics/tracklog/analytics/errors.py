@@ -9,7 +9,3 @@ class ExecutionNotFoundError(TracklogError):
 
 class AmbiguousIdError(TracklogError):
     """Several executions have ids that begin like this."""
-
-
-class MissingExtraError(TracklogError):
-    """A library is missing that only an extra of the distribution installs."""

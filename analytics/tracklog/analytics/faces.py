@@ -52,12 +52,26 @@ class Connected:
             self._reader.close()
 
 
+def _signature_of(query: Callable[..., Any]) -> inspect.Signature:
+    """Give a query's signature with the answer as what it returns."""
+    signature = inspect.signature(query)
+    return signature.replace(return_annotation=getattr(signature.return_annotation, "__args__", (Any,))[-1])
+
+
+def _described(ask: Callable[P, T], query: Callable[P, Any], signature: inspect.Signature) -> Callable[P, T]:
+    """Give a method its query's name and docstring."""
+    functools.update_wrapper(ask, query)
+    ask.__signature__ = signature  # type: ignore[attr-defined]
+    return ask
+
+
 class SyncAnswer(Generic[P, T]):
     """Turn a query into a method that blocks, of the class and of its instances."""
 
     def __init__(self, query: Callable[P, Query[T]]) -> None:
         self.query = query
         self.__doc__ = query.__doc__
+        self._signature = _signature_of(query)
 
     def __get__(self, instance: "ExecutionAnalytics | None", owner: type["ExecutionAnalytics"]) -> Callable[P, T]:
         query = self.query
@@ -66,7 +80,7 @@ class SyncAnswer(Generic[P, T]):
             answerer = instance if instance is not None else _default(owner)
             return answerer.reader().answer(lambda: query(*args, **kwargs))
 
-        return _described(ask, query)
+        return _described(ask, query, self._signature)
 
 
 class AsyncAnswer(Generic[P, T]):
@@ -75,6 +89,7 @@ class AsyncAnswer(Generic[P, T]):
     def __init__(self, query: Callable[P, Query[T]]) -> None:
         self.query = query
         self.__doc__ = query.__doc__
+        self._signature = _signature_of(query)
 
     def __get__(
         self, instance: "AsyncExecutionAnalytics | None", owner: type["AsyncExecutionAnalytics"]
@@ -85,7 +100,7 @@ class AsyncAnswer(Generic[P, T]):
             answerer = instance if instance is not None else _default(owner)
             return await answerer.reader().answer_async(lambda: query(*args, **kwargs))
 
-        return _described(ask, query)
+        return _described(ask, query, self._signature)
 
 
 class ExecutionAnalytics(Connected):
@@ -212,12 +227,3 @@ if hasattr(os, "register_at_fork"):
 def _close_reader(reader: Reader, pid: int) -> None:
     if pid == os.getpid():
         reader.close()
-
-
-def _described(ask: Callable[P, T], query: Callable[P, Any]) -> Callable[P, T]:
-    """Give a method its query's name, signature and docstring, with the answer as what it returns."""
-    functools.update_wrapper(ask, query)
-    signature = inspect.signature(query)
-    answer = getattr(signature.return_annotation, "__args__", (Any,))[-1]
-    ask.__signature__ = signature.replace(return_annotation=answer)  # type: ignore[attr-defined]
-    return ask

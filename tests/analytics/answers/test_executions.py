@@ -53,15 +53,17 @@ def test_everything_of_an_execution(stored: Stored, analytics: ExecutionAnalytic
     """An execution comes with its lines in order, where they stand, its LLM calls and its children."""
     stored.executions({"execution_id": "e1"}, {"execution_id": "e2", "agent_name": "Child"})
     stored.source(path="/logs/a.jsonl")
-    stored.logs("e1", {"message": "first", "data": {"n": 1}}, {"message": "second", "stage": "llm_prepare"})
+    stored.logs(
+        "e1", {"message": "first", "data": {"n": 1}, "line_offset": 0}, {"message": "second", "line_offset": 99}
+    )
     stored.call("e1", "c1", response={"content": "yes"})
     stored.links(("e1", "e2"), call_reason="ask")
     answer = analytics.get_execution_with_logs("e1")
     assert answer is not None
     assert answer["execution"]["current_stage"] is None
     assert [(log.message, log.file, log.line_offset) for log in answer["logs"]] == [
-        ("first", "/logs/a.jsonl", 100),
-        ("second", "/logs/a.jsonl", 200),
+        ("first", "/logs/a.jsonl", 0),
+        ("second", "/logs/a.jsonl", 99),
     ]
     assert answer["logs"][0].data == {"n": 1}
     assert [(call.call_id, call.response, call.status) for call in answer.llm_calls] == [

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tracklog.analytics.errors import AmbiguousIdError, ExecutionNotFoundError
-
 if TYPE_CHECKING:
     from tracklog.analytics.faces import ExecutionAnalytics
 
@@ -55,6 +53,8 @@ class Asked:
         :raises ExecutionNotFoundError: None does.
         :raises AmbiguousIdError: Several do.
         """
+        from tracklog.analytics.errors import AmbiguousIdError, ExecutionNotFoundError
+
         found = analytics.resolve_prefix(prefix, limit=_MATCHES + 1)
         if not found:
             raise ExecutionNotFoundError(

@@ -9,8 +9,6 @@ import click
 
 from tracklog.analytics.cli import EXTRA
 from tracklog.analytics.commands.asked import Given
-from tracklog.analytics.errors import AmbiguousIdError, ExecutionNotFoundError
-from tracklog.processors.errors import TracklogError
 
 COMMANDS: Final = {
     "ingest": ("ingest", "Follow log files into the database."),
@@ -26,7 +24,6 @@ COMMANDS: Final = {
 """Each command's module and its line in the help, which must not wait for the import of them all."""
 
 _INTERRUPTED: Final = 130
-_UNUSABLE: Final = 5
 
 
 class Failure(click.ClickException):
@@ -67,8 +64,8 @@ class LazyGroup(click.Group):
         try:
             answer = super().invoke(ctx)
             sys.stdout.flush()
-        except TracklogError as error:
-            raise Failure(_one_line(str(error)), _exit_code(error)) from error
+        except (click.ClickException, click.exceptions.Exit):
+            raise
         except BrokenPipeError:
             # Whoever read has read enough. What is still buffered must not fail again when the process ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -79,24 +76,29 @@ class LazyGroup(click.Group):
             if error.name is None or error.name.partition(".")[0] == "tracklog":
                 raise
             raise Failure(f"this command needs {error.name}, which is not installed; run: {EXTRA}", 1) from error
+        except Exception as error:
+            failure = _failure_of(error)
+            if failure is None:
+                raise
+            raise failure from error
         return answer
 
 
-def _exit_code(error: TracklogError) -> int:
-    if isinstance(error, ExecutionNotFoundError):
-        return 3
-    if isinstance(error, AmbiguousIdError):
-        return 2
-    # Imported here because `--help` needs none of it; once this error was raised it is there anyway.
-    from tracklog.ingester.errors import DatabaseError
-
-    return _UNUSABLE if isinstance(error, DatabaseError) else 1
-
-
-def _one_line(message: str) -> str:
+def _failure_of(error: Exception) -> Failure | None:
+    """Give the message and the exit code of an error that was raised on purpose; None for any other."""
+    # Imported here because the help needs none of it; once such an error was raised it is there anyway.
     from tracklog.analytics.commands.text import safe
+    from tracklog.analytics.errors import AmbiguousIdError, ExecutionNotFoundError
+    from tracklog.ingester.errors import DatabaseError
+    from tracklog.processors.errors import TracklogError
 
-    return safe(" ".join(message.split()))
+    if not isinstance(error, TracklogError):
+        return None
+    exit_code = 1
+    for kind, code in ((ExecutionNotFoundError, 3), (AmbiguousIdError, 2), (DatabaseError, 5)):
+        if isinstance(error, kind):
+            exit_code = code
+    return Failure(safe(" ".join(str(error).split())), exit_code)
 
 
 def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:

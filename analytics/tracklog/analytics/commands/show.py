@@ -17,6 +17,7 @@ from tracklog.analytics.commands.lines import line_numbers
 from tracklog.analytics.commands.listing import short_ids
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import as_json, one_line, safe
+from tracklog.analytics.errors import ExecutionNotFoundError
 from tracklog.analytics.record import Record
 
 _LOGS: Final = 100
@@ -41,7 +42,8 @@ def command(asked: Asked, id: str, full: bool) -> None:  # noqa: A002 -- the nam
     with asked.analytics() as analytics:
         execution_id = asked.resolve(analytics, id)
         answer = analytics.get_execution_with_logs(execution_id)
-        assert answer is not None, "its id was just found"
+        if answer is None:
+            raise ExecutionNotFoundError(f"the execution {execution_id} was removed just now")
         _number(answer.logs)
         if asked.json:
             screen.print_json({**answer, "timeline": staged(answer.logs)})

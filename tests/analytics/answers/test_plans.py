@@ -1,0 +1,72 @@
+"""Test that the questions people wait for are answered from indexes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from analytics.stored import NOW, Stored
+from tracklog.analytics.answers import calls, chains, executions, prefixes, timeline, why
+from tracklog.analytics.query import Query, run
+from tracklog.ingester.database import open_reader
+
+ONE = "e0500"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        lambda: executions.get_execution(ONE),
+        lambda: executions.get_execution_with_logs(ONE),
+        lambda: executions.get_recent_executions(),
+        lambda: executions.get_recent_executions(vault_id="v1"),
+        lambda: executions.get_recent_executions(agent_name="A1"),
+        lambda: executions.get_recent_executions(status="failed"),
+        lambda: executions.get_recent_executions(conversation_id="c1"),
+        lambda: executions.get_failed_executions(),
+        lambda: executions.get_skipped_executions(),
+        lambda: executions.find_slow_executions(),
+        lambda: why.debug_why_agent_didnt_fire("A1", "c1", "v1"),
+        lambda: why.debug_why_agent_didnt_fire("Nobody"),
+        lambda: timeline.get_stage_timeline(ONE),
+        lambda: calls.get_llm_interactions(ONE),
+        lambda: chains.get_execution_call_chain(ONE),
+        lambda: prefixes.resolve_prefix("e05"),
+        lambda: prefixes.shortest_prefixes([ONE, "e0501"]),
+    ],
+)
+def test_no_table_is_read_through(tmp_path: Path, query: Callable[[], Query[Any]]) -> None:
+    """No statement of an answer reads all rows of a table that grows with the executions."""
+    stored = Stored(f"sqlite:///{tmp_path / 'x.db'}")
+    stored.executions(
+        *(
+            {
+                "execution_id": f"e{number:04d}",
+                "agent_name": f"A{number % 5}",
+                "vault_id": f"v{number % 5}",
+                "conversation_id": f"c{number % 50}",
+                "status": "failed" if number % 7 == 0 else "success",
+                "created_at": NOW,
+            }
+            for number in range(1000)
+        ),
+        mark=False,
+    )
+    stored.links((ONE, "e0501"), ("e0499", ONE))
+    engine = open_reader(stored.url)
+    plan: list[str] = []
+
+    def explain(_connection: Any, cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
+        rows = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+        plan.extend(row[-1] for row in rows)
+
+    with engine.connect() as connection, connection.begin():
+        event.listen(engine, "before_cursor_execute", explain)
+        run(query(), connection)
+    engine.dispose()
+    assert plan != []
+    growing = ("SCAN agent_executions", "SCAN agent_execution_logs", "SCAN agent_llm_calls", "SCAN agent_call_chains")
+    # An index that is walked in order, for a LIMIT, is no reading through.
+    assert [step for step in plan if step.startswith(growing) and "USING INDEX" not in step] == []
