@@ -19,6 +19,7 @@ from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import as_json, one_line, safe
 from tracklog.analytics.errors import ExecutionNotFoundError
 from tracklog.analytics.record import Record
+from tracklog.processors.line import Kind
 
 _LOGS: Final = 100
 """So many lines of an execution are shown; a run of thousands would bury the rest."""
@@ -180,6 +181,18 @@ def _print_logs(out: Screen, logs: list[Record], full: bool) -> None:
     out.print(Text(), out.table(columns, rows))
 
 
+def _told(log: Record) -> dict[str, Any]:
+    """Give what a line carries beside its message, but for what the record and the calls show anyway."""
+    data = log["data"] if isinstance(log["data"], dict) else {}
+    match log["kind"]:
+        case Kind.EXECUTION_PENDING | Kind.EXECUTION_STARTED | Kind.EXECUTION_FINISHED | Kind.RELEVANCE | Kind.OUTPUT:
+            return {}
+        case Kind.LLM_REQUEST | Kind.LLM_RESPONSE | Kind.LLM_ERROR:
+            return {name: data[name] for name in ("model",) if name in data}
+        case _:
+            return data
+
+
 def _log_row(log: Record, first: Any) -> tuple[str | Text, ...]:
     elapsed = (log["timestamp"] - first).total_seconds() if log["timestamp"] is not None and first is not None else None
     message = Text(one_line(log["message"]))
@@ -187,7 +200,7 @@ def _log_row(log: Record, first: Any) -> tuple[str | Text, ...]:
         message.stylize("red")
     elif log["level"] == "warning":
         message.stylize("yellow")
-    for key, value in (log["data"] or {}).items() if isinstance(log["data"], dict) else ():
+    for key, value in _told(log).items():
         message.append(f"  {one_line(key)}=", style="dim").append(one_line(value), style="dim")
     if log["duration_ms"] is not None:
         message.append(f"  {units.duration(log['duration_ms'])}", style="dim")
