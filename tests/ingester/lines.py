@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tracklog.ingester.decode import Event, decode
 from tracklog.processors.line import Kind
 
-START = dt.datetime(2026, 11, 23, 10, tzinfo=dt.UTC)
+START = dt.datetime(2026, 1, 1, 10, tzinfo=dt.UTC)
 
 
 def stamped(writer: str, seq: int, *, at: float | None = None, **fields: Any) -> dict[str, Any]:

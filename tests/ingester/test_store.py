@@ -143,7 +143,7 @@ def test_a_value_comes_back_as_it_was_logged(database: str) -> None:
             await commit_all(store, [[line | {"own": payload}]])
             (row,) = await rows_of(store, "agent_executions")
             assert payload == row["input_data"]
-            assert dt.datetime(2026, 11, 23, 10, 0, 0, 250000, tzinfo=dt.UTC) == row["started_at"] == row["created_at"]
+            assert dt.datetime(2026, 1, 1, 10, 0, 0, 250000, tzinfo=dt.UTC) == row["started_at"] == row["created_at"]
             (log,) = await rows_of(store, "agent_execution_logs")
             assert {"own": payload} == log["data"]
             assert ("source", 0) == (log["source_id"], log["line_offset"])

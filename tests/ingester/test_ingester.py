@@ -1,0 +1,377 @@
+"""The loop, with real agents, real processes and real signals."""
+
+import asyncio
+import datetime as dt
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from ingester.lines import dumps, stamped
+from tracklog.ingester import DatabaseUnreachableError, Ingester, SourceNotFoundError, schema
+from tracklog.ingester.database import open_reader
+from tracklog.ingester.ranges import gaps
+from tracklog.ingester.store import Store
+
+AGENT = """
+import sys, time
+from tracklog.processors import configure, execution
+configure({logs!r}, service="agent", console=False, max_bytes=20_000)
+import structlog
+log = structlog.get_logger()
+"""
+WAITING = (
+    AGENT
+    + """
+with execution("Patient", method="wait") as run:
+    log.info("about to ask", stage="llm_prepare")
+    call = run.llm_call("slow-model", {{"messages": ["are you there?"]}})
+    with call:
+        print("waiting", flush=True)
+        sys.stdin.read()
+"""
+)
+BUSY = (
+    AGENT
+    + """
+for number in range({executions}):
+    with execution("Busy", input_data={{"number": number}}) as run:
+        for step in range(5):
+            log.info("step", step=step, text="x" * 200)
+        run.set_output(number)
+"""
+)
+
+
+async def rows_of(database: str, name: str) -> list[dict[str, Any]]:
+    table = schema.metadata.tables[name]
+    query = select(table).order_by(*table.primary_key.columns)
+    if database.startswith("sqlite"):
+        # As a reader: a transaction of the store's would take the lock that the ingester waits for.
+        engine = open_reader(database)
+        with engine.connect() as reading:
+            return [dict(row) for row in reading.execute(query).mappings()]
+    store = Store(database, "reader")
+    try:
+        async with store.transaction() as connection:
+            return [dict(row) for row in (await connection.execute(query)).mappings()]
+    finally:
+        await store.close()
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+    """Wait for a condition, and fail if it does not come."""
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.02)
+
+
+@contextmanager
+def agent(program: str, **settings: Any) -> Iterator[subprocess.Popen[str]]:
+    """Run an agent; it does not outlive the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program.format(**settings)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@contextmanager
+def daemon(database: str, logs: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `tracklog ingest`; it does not outlive the block."""
+    command = [sys.executable, "-c", "from tracklog.analytics.cli import main; main()", "ingest", str(logs)]
+    process = subprocess.Popen([*command, "--db", database], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for_line(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    assert "waiting\n" == process.stdout.readline()
+
+
+def test_it_follows_and_ends_when_it_is_told(database: str, tmp_path: Path) -> None:
+    """Lines that are written while it runs are answerable; on SIGTERM it ends with exit code 0."""
+    logs = tmp_path / "logs"
+
+    async def is_there() -> bool:
+        rows = await rows_of(database, "agent_executions")
+        return [row["status"] for row in rows] == ["success"] * 20
+
+    with daemon(database, logs) as process:
+        with agent(BUSY, logs=str(logs), executions=20) as busy:
+            assert 0 == busy.wait(30)
+        asyncio.run(until_made(database, process))
+        asyncio.run(until(is_there))
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        _, complaints = process.communicate(timeout=10)
+        assert time.monotonic() - began < 5
+        assert (0, b"") == (process.returncode, complaints.partition(b"waiting for it\n")[2])
+    (presence,) = asyncio.run(rows_of(database, "tracklog_ingesters"))
+    assert presence["stopped_at"] is not None
+    assert 0 == presence["bytes_behind"]
+
+
+async def until_made(database: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the ingester has made the schema."""
+
+    async def is_made() -> bool:
+        assert process.poll() is None, process.communicate()
+        try:
+            await rows_of(database, "tracklog_ingesters")
+        except Exception:  # noqa: BLE001
+            return False
+        return True
+
+    await until(is_made)
+
+
+def test_a_killed_agent_is_told_to_have_crashed(database: str, tmp_path: Path) -> None:
+    """Its execution is `crashed`, at its last stage and with its call in flight, seconds after its process died."""
+
+    async def has(status: str) -> bool:
+        return [row["status"] for row in await rows_of(database, "agent_executions")] == [status]
+
+    with daemon(database, tmp_path) as process, agent(WAITING, logs=str(tmp_path)) as patient:
+        wait_for_line(patient)
+        asyncio.run(until_made(database, process))
+        asyncio.run(until(lambda: has("llm_request")))
+        patient.send_signal(signal.SIGKILL)
+        asyncio.run(until(lambda: has("crashed")))
+    (execution,) = asyncio.run(rows_of(database, "agent_executions"))
+    assert ("llm_call", "llm_request", None) == (
+        execution["current_stage"],
+        execution["line_status"],
+        execution["completed_at"],
+    )
+    (call,) = asyncio.run(rows_of(database, "agent_llm_calls"))
+    assert ("slow-model", None) == (call["model"], call["end_key"])
+    (writer,) = asyncio.run(rows_of(database, "tracklog_writers"))
+    assert writer["gone_at"] is not None
+
+
+def test_an_agent_that_lives_is_not_judged(database: str, tmp_path: Path) -> None:
+    """However long it is silent, while its process lives its execution runs; and a late end overrules a verdict."""
+
+    async def run_once(**options: Any) -> str:
+        async with Ingester([tmp_path], database, **options) as ingester:
+            await ingester.run_once()
+        (row,) = await rows_of(database, "agent_executions")
+        return str(row["status"])
+
+    with agent(WAITING, logs=str(tmp_path)) as patient:
+        wait_for_line(patient)
+        assert "llm_request" == asyncio.run(run_once(stale_after=dt.timedelta(0)))
+        patient.communicate("", timeout=20)
+    assert "success" == asyncio.run(run_once(stale_after=dt.timedelta(0)))
+
+
+def test_a_copy_of_a_living_agents_file_proves_nothing(database: str, tmp_path: Path) -> None:
+    """The lock of a copy is free, and says nothing of the writer of the original."""
+    logs, copies = tmp_path / "logs", tmp_path / "copies"
+    copies.mkdir()
+    with agent(WAITING, logs=str(logs)) as patient:
+        wait_for_line(patient)
+        for path in logs.iterdir():
+            (copies / path.name).write_bytes(path.read_bytes())
+
+        async def run() -> str:
+            async with Ingester([copies], database) as ingester:
+                await ingester.run_once()
+            (row,) = await rows_of(database, "agent_executions")
+            return str(row["status"])
+
+        assert "llm_request" == asyncio.run(run())
+
+
+def test_silence_is_a_timeout_where_nobody_can_be_asked(database: str, tmp_path: Path) -> None:
+    """An execution of another host, silent for long, is taken for timed out; its end, when it comes, counts."""
+    path = tmp_path / "far.jsonl"
+    header = {"kind": "writer.opened", "segment": 1, "host": "far", "boot_id": "other", "locked": True, "device": 1}
+    started = stamped("w", 2, execution_id="x", kind="execution.started", agent_name="A")
+    path.write_bytes(dumps(stamped("w", 1, **header), started))
+
+    async def status() -> str:
+        async with Ingester([tmp_path], database, stale_after=dt.timedelta(minutes=5)) as ingester:
+            await ingester.run_once()
+        (row,) = await rows_of(database, "agent_executions")
+        return str(row["status"])
+
+    assert "timeout" == asyncio.run(status())
+    with path.open("ab") as file:
+        file.write(dumps(stamped("w", 3, execution_id="x", kind="execution.finished", status="success")))
+    assert "success" == asyncio.run(status())
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_at_any_instant_it_loses_and_doubles_nothing(database: str, tmp_path: Path, seed: int) -> None:
+    """An ingester that is killed again and again while agents log and rotate ends with every line there once."""
+    print("seed", seed)
+    chance = random.Random(seed)
+    with (
+        agent(BUSY, logs=str(tmp_path), executions=600) as one,
+        agent(BUSY, logs=str(tmp_path), executions=600) as two,
+    ):
+        for _ in range(4):
+            with daemon(database, tmp_path) as process:
+                try:
+                    process.wait(chance.uniform(0.4, 1.4))
+                except subprocess.TimeoutExpired:
+                    process.send_signal(signal.SIGKILL)
+        assert (0, 0) == (one.wait(60), two.wait(60))
+
+    async def account() -> None:
+        async with Ingester([tmp_path], database) as ingester:
+            await ingester.run_once()
+        files = sorted(tmp_path.glob("*.jsonl"))
+        lines = [line for file in files for line in file.read_bytes().splitlines()]
+        writers = await rows_of(database, "tracklog_writers")
+        assert [[], []] == [gaps(writer["seen"]) for writer in writers]
+        assert len(lines) == sum(writer["last_seq"] for writer in writers)
+        executions = await rows_of(database, "agent_executions")
+        assert ["success"] * 1200 == [row["status"] for row in executions]
+        assert all(row["output_data"] == row["input_data"]["number"] for row in executions)
+        logs = await rows_of(database, "agent_execution_logs")
+        assert len(logs) == sum(b'"execution_id"' in line for line in lines)
+        sources = await rows_of(database, "tracklog_sources")
+        assert {file.name: file.stat().st_size for file in files} == {
+            os.path.basename(source["path"]): source["position"] for source in sources
+        }
+
+    asyncio.run(account())
+
+
+def test_two_ingesters_share_the_files(database: str, tmp_path: Path) -> None:
+    """Two that follow the same files into the same database do no harm to each other."""
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        async with Ingester([tmp_path], database) as one, Ingester([tmp_path], database) as other:
+            following = [asyncio.create_task(ingester.run(stop)) for ingester in (one, other)]
+            with agent(BUSY, logs=str(tmp_path), executions=300) as busy:
+                await asyncio.to_thread(busy.wait, 60)
+
+            async def is_there() -> bool:
+                rows = await rows_of(database, "agent_executions")
+                return [row["status"] for row in rows] == ["success"] * 300
+
+            await until(is_there)
+            stop.set()
+            await asyncio.gather(*following)
+        lines = sum(path.read_bytes().count(b'"execution_id"') for path in tmp_path.glob("*.jsonl"))
+        assert lines == len(await rows_of(database, "agent_execution_logs"))
+
+    asyncio.run(run())
+
+
+def test_rollups_are_counted_from_the_rows(database: str, tmp_path: Path) -> None:
+    """After a run to the end no minute is dirty, and the rollups hold every execution once."""
+    with agent(BUSY, logs=str(tmp_path), executions=30) as busy:
+        busy.wait(30)
+
+    async def run() -> None:
+        async with Ingester([tmp_path], database) as ingester:
+            await ingester.run_once()
+        assert [] == await rows_of(database, "tracklog_dirty_windows")
+        metrics = await rows_of(database, "agent_performance_metrics")
+        assert {"Busy"} == {row["agent_name"] for row in metrics}
+        assert 30 == sum(row["total_executions"] for row in metrics)
+        assert 30 == sum(row["status_counts"]["success"] for row in metrics)
+        durations = sum(row["duration_ms"] for row in await rows_of(database, "agent_executions"))
+        assert durations == pytest.approx(sum(row["duration_sum_ms"] for row in metrics))
+
+    asyncio.run(run())
+
+
+def test_a_torn_last_line_is_quarantined_when_its_writer_is_gone(database: str, tmp_path: Path) -> None:
+    """The half line of a writer that died is kept with its place, and the position goes past it."""
+    with agent(BUSY, logs=str(tmp_path), executions=1) as busy:
+        busy.wait(30)
+    (path,) = tmp_path.glob("*.jsonl")
+    size = path.stat().st_size
+    with path.open("ab") as file:
+        file.write(b'{"timestamp":"2026')
+
+    async def run() -> None:
+        async with Ingester([tmp_path], database) as ingester:
+            summary = await ingester.run_once()
+        assert 1 == summary.quarantined
+        (line,) = await rows_of(database, "tracklog_quarantine")
+        assert (size, 18, b'{"timestamp":"2026') == (line["line_offset"], line["length"], bytes(line["head"]))
+        (source,) = await rows_of(database, "tracklog_sources")
+        assert size + 18 == source["position"]
+
+    asyncio.run(run())
+
+
+def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
+    """Whoever wants what is there read is told that it is not there."""
+
+    async def run() -> None:
+        async with Ingester([tmp_path / "none"], f"sqlite:///{tmp_path}/t.db") as ingester:
+            await ingester.run_once()
+
+    with pytest.raises(SourceNotFoundError, match="none"):
+        asyncio.run(run())
+
+
+def test_a_database_that_is_away_is_an_error_for_who_reads_once(tmp_path: Path) -> None:
+    """And its password is not in the message."""
+
+    async def run() -> None:
+        async with Ingester([tmp_path], "postgresql://me:secret@127.0.0.1:1/none") as ingester:
+            await ingester.run_once()
+
+    with pytest.raises(DatabaseUnreachableError) as caught:
+        asyncio.run(run())
+    assert "secret" not in str(caught.value)
+
+
+def test_a_database_that_comes_late_is_waited_for(sqlite_database: str, tmp_path: Path) -> None:
+    """While another holds the database for longer than it waits, nothing is lost, and then all is there."""
+    logs = tmp_path / "logs"
+    with agent(BUSY, logs=str(logs), executions=5) as busy:
+        busy.wait(30)
+
+    async def run() -> None:
+        async with Ingester([logs], sqlite_database) as ingester:
+            await ingester.run_once()
+        with agent(BUSY, logs=str(logs), executions=5) as again:
+            again.wait(30)
+        stop = asyncio.Event()
+        store = Store(sqlite_database, "other")
+        async with Ingester([logs], sqlite_database) as ingester:
+            async with store.transaction() as connection:
+                await connection.scalar(select(func.count()).select_from(schema.agent_executions))
+                following = asyncio.create_task(ingester.run(stop))
+                await asyncio.sleep(0)
+            await until(lambda: _counts(sqlite_database, 10))
+            stop.set()
+            await following
+        await store.close()
+
+    asyncio.run(run())
+
+
+async def _counts(database: str, number: int) -> bool:
+    return len(await rows_of(database, "agent_executions")) == number
