@@ -207,7 +207,7 @@ def test_a_copy_of_a_living_agents_file_proves_nothing(database: str, tmp_path: 
 def test_silence_is_a_timeout_where_nobody_can_be_asked(database: str, tmp_path: Path) -> None:
     """An execution of another host, silent for long, is taken for timed out; its end, when it comes, counts."""
     path = tmp_path / "far.jsonl"
-    header = {"kind": "writer.opened", "segment": 1, "host": "far", "boot_id": "other", "locked": True, "device": 1}
+    header: dict[str, Any] = {"kind": "writer.opened", "segment": 1, "host": "far", "boot_id": "other", "locked": True}
     started = stamped("w", 2, execution_id="x", kind="execution.started", agent_name="A")
     path.write_bytes(dumps(stamped("w", 1, **header), started))
 

@@ -1,5 +1,7 @@
 """How a database is reached: URLs, engines and their settings."""
 
+import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,9 +14,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from tracklog.ingester.errors import (
-    DatabaseError,
     DatabaseRefusedError,
     DatabaseUnreachableError,
+    DatabaseUrlError,
     TransactionConflictError,
 )
 from tracklog.processors.errors import TracklogError
@@ -32,7 +34,6 @@ _CONNECT_SECONDS: Final = 10
 """A host that answers nothing is given up after this; a refused connection fails at once."""
 
 _SQLITE_WRITER: Final = (
-    "PRAGMA journal_mode = WAL",  # Readers and the writer do not wait for each other.
     "PRAGMA synchronous = NORMAL",  # A power cut may undo the last commits, never half of one.
     "PRAGMA journal_size_limit = 67108864",  # A WAL that a slow reader made long is cut to 64 MiB afterwards.
     "PRAGMA cache_size = -65536",  # 64 MiB: the inner pages of the indexes of millions of rows.
@@ -47,14 +48,15 @@ def database_url(url: str) -> URL:
     >>> database_url("tracklog.db").database
     'tracklog.db'
 
-    :raises DatabaseError: The URL is of no database that tracklog knows.
+    :raises DatabaseUrlError: The URL is of no database that tracklog knows.
     """
-    if "://" not in url:
-        url = f"sqlite:///{url}"  # A plain path is what one types on a laptop.
+    if url and "://" not in url:
+        # A plain path is what one types on a laptop; nothing in it is taken for a URL's own signs.
+        return URL.create("sqlite+aiosqlite", database=url)
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
-        raise DatabaseError(
+        raise DatabaseUrlError(
             "the database URL cannot be read; write sqlite:///PATH or postgresql://USER@HOST/NAME"
         ) from error
     backend = parsed.get_backend_name()
@@ -62,9 +64,9 @@ def database_url(url: str) -> URL:
         return parsed.set(drivername="postgresql+asyncpg")
     if backend == "sqlite":
         if not parsed.database or parsed.database == ":memory:":
-            raise DatabaseError("an SQLite database of tracklog is a file: write sqlite:///PATH")
+            raise DatabaseUrlError("an SQLite database of tracklog is a file: write sqlite:///PATH")
         return parsed.set(drivername="sqlite+aiosqlite")
-    raise DatabaseError(
+    raise DatabaseUrlError(
         f"tracklog works on SQLite and PostgreSQL, not on {backend!r}; write sqlite:///PATH or postgresql://USER@HOST/NAME"
     )
 
@@ -75,7 +77,9 @@ def shown(url: URL) -> str:
     >>> shown(database_url("postgresql://me:secret@db/agents"))
     'postgresql://me:***@db/agents'
     """
-    return url.render_as_string(hide_password=True).replace("+asyncpg", "").replace("+aiosqlite", "")
+    if url.get_backend_name() == "sqlite":
+        return f"sqlite:///{url.database}"
+    return url.render_as_string(hide_password=True).replace("+asyncpg", "")
 
 
 def open_engine(url: str) -> "AsyncEngine":
@@ -101,7 +105,12 @@ def open_engine(url: str) -> "AsyncEngine":
                 "server_settings": {"application_name": "tracklog ingest"},
             },
         )
-    Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
+    try:
+        Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseRefusedError(
+            f"the database {shown(parsed)} cannot be made: {error}; choose another path"
+        ) from error
     engine = create_async_engine(
         parsed,
         pool_size=1,
@@ -130,6 +139,27 @@ def open_reader(url: str) -> Engine:
     )
     event.listen(engine, "begin", _begin_deferred)
     return engine
+
+
+def use_wal(path: str) -> None:
+    """Switch an SQLite file, for good, to where readers and the writer do not wait for each other.
+
+    :raises sqlite3.OperationalError: Somebody holds the file for longer than we wait.
+    """
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    deadline = time.monotonic() + _BUSY_SECONDS
+    try:
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError:
+                # Of several that switch at the same time all but one are refused at once, whatever the timeout.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+    finally:
+        connection.close()
 
 
 def _set_up_writer(connection: Any, _record: Any) -> None:
@@ -164,7 +194,9 @@ def is_unreachable(error: BaseException) -> bool:
         return True
     state = str(getattr(cause, "sqlstate", None) or "")
     # Connection failures, a server that starts or stops, one that has no resources left, a standby.
-    return state[:2] in ("08", "53", "57") or state == "25006" or "database is locked" in str(cause)
+    if state:
+        return state[:2] in ("08", "53", "57") or state == "25006"
+    return any(words in str(cause) for words in ("database is locked", "disk is full", "disk I/O error"))
 
 
 def is_conflict(error: BaseException) -> bool:
@@ -175,9 +207,11 @@ def is_conflict(error: BaseException) -> bool:
 
 
 def is_refused(error: BaseException) -> bool:
-    """Tell whether the server answered and let nobody in: a wrong name or password, which waiting does not mend."""
+    """Tell whether the database lets nobody in, by a wrong name or password, or is none: waiting does not mend it."""
     cause = error.orig if isinstance(error, DBAPIError) else error
-    return str(getattr(cause, "sqlstate", None) or "")[:2] in ("28", "3D")
+    if state := str(getattr(cause, "sqlstate", None) or ""):
+        return state[:2] in ("28", "3D")
+    return any(words in str(cause) for words in ("unable to open", "not a database", "readonly database", "malformed"))
 
 
 @asynccontextmanager
@@ -200,12 +234,12 @@ async def transaction(engine: "AsyncEngine") -> "AsyncIterator[AsyncConnection]"
             raise TransactionConflictError(
                 f"a transaction on {shown(engine.url)} gave way to another: {reason}"
             ) from error
-        if is_unreachable(error):
-            raise DatabaseUnreachableError(
-                f"the database {shown(engine.url)} cannot be reached: {reason}; check that it runs, and the URL"
-            ) from error
         if is_refused(error):
             raise DatabaseRefusedError(
                 f"the database {shown(engine.url)} lets nobody in: {reason}; check the URL"
+            ) from error
+        if is_unreachable(error):
+            raise DatabaseUnreachableError(
+                f"the database {shown(engine.url)} cannot be reached: {reason}; check that it runs, and the URL"
             ) from error
         raise

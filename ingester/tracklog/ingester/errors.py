@@ -7,6 +7,10 @@ class DatabaseError(TracklogError):
     """The database cannot be used; see the message for which one and why."""
 
 
+class DatabaseUrlError(DatabaseError):
+    """The database URL names no database that tracklog works on."""
+
+
 class DatabaseUnreachableError(DatabaseError):
     """The database cannot be reached."""
 

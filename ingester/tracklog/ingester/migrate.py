@@ -1,11 +1,12 @@
 """The schema and its versions."""
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, inspect, text
 
-from tracklog.ingester.database import database_url, open_engine, open_reader, shown, transaction
+from tracklog.ingester.database import database_url, open_engine, open_reader, shown, transaction, use_wal
 from tracklog.ingester.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ async def prepare(engine: "AsyncEngine") -> None:
 
 
 async def _upgrade(engine: "AsyncEngine") -> None:
+    if engine.dialect.name == "sqlite":
+        await asyncio.to_thread(use_wal, engine.url.database or "")
     async with transaction(engine) as connection:
         if engine.dialect.name == "postgresql":
             await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")

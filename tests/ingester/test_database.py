@@ -1,0 +1,46 @@
+"""How databases are reached."""
+
+from pathlib import Path
+
+import pytest
+
+from tracklog.ingester.database import database_url, open_reader, shown
+from tracklog.ingester.errors import DatabaseUnreachableError, DatabaseUrlError
+
+
+@pytest.mark.parametrize(
+    ("url", "driver", "database"),
+    [
+        ("postgresql://me@db/agents", "postgresql+asyncpg", "agents"),
+        ("postgres://me@db/agents", "postgresql+asyncpg", "agents"),
+        ("postgresql+psycopg://me@db/agents", "postgresql+asyncpg", "agents"),
+        ("sqlite:///tracklog.db", "sqlite+aiosqlite", "tracklog.db"),
+        ("sqlite:////var/tracklog.db", "sqlite+aiosqlite", "/var/tracklog.db"),
+        ("/var/a%20b?c#d.db", "sqlite+aiosqlite", "/var/a%20b?c#d.db"),
+    ],
+)
+def test_a_url_names_the_database_and_not_the_driver(url: str, driver: str, database: str) -> None:
+    """Whatever driver a URL names, ours is taken; a plain path is an SQLite file, every character of it."""
+    parsed = database_url(url)
+    assert (driver, database) == (parsed.drivername, parsed.database)
+
+
+@pytest.mark.parametrize("url", ["mysql://me@db/agents", "sqlite://", "sqlite:///:memory:", "://", ""])
+def test_a_url_of_no_database_of_ours_is_refused(url: str) -> None:
+    """The message says what to write."""
+    with pytest.raises(DatabaseUrlError, match="write"):
+        database_url(url)
+
+
+def test_what_is_shown_has_no_password_and_can_be_typed() -> None:
+    """A URL in a message is the one that was given, but for its password."""
+    assert "postgresql://me:***@db/agents" == shown(database_url("postgresql://me:secret@db/agents"))
+    assert "sqlite:////var/a#b.db" == shown(database_url("/var/a#b.db"))
+
+
+def test_a_reader_makes_no_database(tmp_path: Path) -> None:
+    """Whoever asks a file that is not there is told, and none is made."""
+    path = tmp_path / "none.db"
+    with pytest.raises(DatabaseUnreachableError, match="there is no database"):
+        open_reader(str(path))
+    assert not path.exists()

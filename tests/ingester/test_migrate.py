@@ -1,0 +1,95 @@
+"""The schema and its versions."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from tracklog.ingester import SchemaError, migrate, schema
+from tracklog.ingester.errors import DatabaseUnreachableError
+from tracklog.ingester.store import Store
+
+
+def test_the_migrations_give_the_schema(database: str) -> None:
+    """A database that was migrated has the tables, columns and indexes that the code works on, and no others."""
+
+    def differences(connection: Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), schema.metadata))
+
+    async def run() -> list[object]:
+        store = Store(database, "host")
+        try:
+            await store.prepare()
+            async with store.transaction() as connection:
+                return await connection.run_sync(differences)
+        finally:
+            await store.close()
+
+    assert [] == asyncio.run(run())
+
+
+def test_the_newest_version_is_the_one_the_code_works_on() -> None:
+    """Nobody adds a migration and forgets to say so."""
+    scripts = ScriptDirectory(str(Path(migrate.__file__).parent / "migrations"))
+    assert migrate.HEAD == scripts.get_current_head()
+
+
+def test_several_ingesters_make_the_schema_once(database: str) -> None:
+    """Those that start at the same time on an empty database all find it made."""
+
+    async def run() -> None:
+        stores = [Store(database, f"host-{number}") for number in range(4)]
+        try:
+            await asyncio.gather(*(store.prepare() for store in stores))
+        finally:
+            for store in stores:
+                await store.close()
+        assert migrate.HEAD == await migrate.current(database)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("version", ["9999"])
+def test_a_newer_schema_is_left_alone(database: str, version: str) -> None:
+    """A database that a newer tracklog made is refused, with what to do."""
+
+    async def run() -> None:
+        await migrate.upgrade(database)
+        store = Store(database, "host")
+        try:
+            async with store.transaction() as connection:
+                await connection.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": version})
+            with pytest.raises(SchemaError, match="install a newer tracklog"):
+                await store.prepare()
+        finally:
+            await store.close()
+
+    asyncio.run(run())
+
+
+def test_an_older_schema_on_postgresql_waits_for_its_owner(postgres_database: str) -> None:
+    """A shared database is not changed by whoever comes first."""
+
+    async def run() -> None:
+        await migrate.upgrade(postgres_database)
+        store = Store(postgres_database, "host")
+        try:
+            async with store.transaction() as connection:
+                await connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+            with pytest.raises(SchemaError, match="tracklog db upgrade"):
+                await store.prepare()
+        finally:
+            await store.close()
+
+    asyncio.run(run())
+
+
+def test_asking_for_the_version_makes_no_file(tmp_path: Path) -> None:
+    """A question is no reason to make a database."""
+    with pytest.raises(DatabaseUnreachableError):
+        asyncio.run(migrate.current(str(tmp_path / "none.db")))
+    assert [] == list(tmp_path.iterdir())
