@@ -89,15 +89,19 @@ def _failure_of(error: Exception) -> Failure | None:
     # Imported here because the help needs none of it; once such an error was raised it is there anyway.
     from tracklog.analytics.commands.text import safe
     from tracklog.analytics.errors import AmbiguousIdError, ExecutionNotFoundError
-    from tracklog.ingester.errors import DatabaseError
+    from tracklog.ingester.errors import DatabaseError, DatabaseUrlError, SourceNotFoundError
     from tracklog.processors.errors import TracklogError
 
     if not isinstance(error, TracklogError):
         return None
-    exit_code = 1
-    for kind, code in ((ExecutionNotFoundError, 3), (AmbiguousIdError, 2), (DatabaseError, 5)):
-        if isinstance(error, kind):
-            exit_code = code
+    codes = (
+        (AmbiguousIdError, 2),
+        (DatabaseUrlError, 2),
+        (ExecutionNotFoundError, 3),
+        (SourceNotFoundError, 3),
+        (DatabaseError, 5),
+    )
+    exit_code = next((code for kind, code in codes if isinstance(error, kind)), 1)
     return Failure(safe(" ".join(str(error).split())), exit_code)
 
 

@@ -11,17 +11,13 @@ import click
 
 from tracklog.analytics.commands import units
 from tracklog.analytics.commands.asked import Asked, asks
-from tracklog.analytics.commands.group import Failure
 from tracklog.analytics.commands.screen import print_json
 from tracklog.analytics.commands.text import safe
 from tracklog.ingester.database import database_url, shown
-from tracklog.ingester.errors import SourceNotFoundError
 from tracklog.ingester.ingester import Ingester, Progress, Summary
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
-
-_NOT_FOUND = 3
 
 _GRACE_SECONDS = 4
 """How long the batch at hand may take to end after a signal; then it is rolled back, and read again next time."""
@@ -85,8 +81,6 @@ def command(asked: Asked, paths: tuple[str, ...], once: bool, stale_after: dt.ti
         else:
             click.echo(f"tracklog: following {', '.join(paths)} into {shown(database_url(asked.url))}", err=True)
             summary = asyncio.run(_follow(ingester))
-    except SourceNotFoundError as error:
-        raise Failure(str(error), _NOT_FOUND) from error
     finally:
         logger.removeHandler(handler)
     if asked.json:
