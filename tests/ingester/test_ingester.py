@@ -324,6 +324,30 @@ def test_a_torn_last_line_is_quarantined_when_its_writer_is_gone(database: str, 
     asyncio.run(run())
 
 
+def test_only_closed_and_ingested_segments_are_removed_and_only_when_asked(
+    sqlite_database: str, tmp_path: Path
+) -> None:
+    """What a writer closed and the database holds may go; what a living agent writes, or is no log of ours, stays."""
+    with agent(BUSY, logs=str(tmp_path), executions=5) as busy:
+        busy.wait(30)
+    closed = set(tmp_path.glob("*.jsonl"))
+    foreign = tmp_path / "foreign.log"
+    foreign.write_text('{"event": "e", "execution_id": "x"}\n')
+
+    async def run(**options: Any) -> set[Path]:
+        async with Ingester([tmp_path], sqlite_database, **options) as ingester:
+            await ingester.run_once()
+        return {path for path in tmp_path.iterdir() if path.suffix in (".jsonl", ".log")}
+
+    with agent(WAITING, logs=str(tmp_path)) as patient:
+        wait_for_line(patient)
+        (living,) = set(tmp_path.glob("*.jsonl")) - closed
+        assert closed | {foreign, living} == asyncio.run(run())
+        assert closed | {foreign, living} == asyncio.run(run(remove_after=dt.timedelta(hours=1)))
+        assert {foreign, living} == asyncio.run(run(remove_after=dt.timedelta(0)))
+    assert 7 == len(asyncio.run(rows_of(sqlite_database, "agent_executions")))
+
+
 def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     """Whoever wants what is there read is told that it is not there."""
 

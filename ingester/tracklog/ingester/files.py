@@ -1,6 +1,8 @@
 """The files at hand: found by scans, opened and identified, read in turns, closed when they are quiet."""
 
+import datetime as dt
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -98,6 +100,23 @@ class Files:
             self._open[inode] = self._open.pop(inode)
             if portion.after != portion.before and portion.after.head_length:
                 yield portion
+
+    def older_than(self, age: dt.timedelta) -> Iterator[Source]:
+        """Give every file that has not changed for so long, opened for as long as it is looked at."""
+        latest = time.time() - age.total_seconds()
+        for file in self._discovery.scan():
+            if file.status.st_mtime > latest:
+                continue
+            source = self._open.get((file.status.st_dev, file.status.st_ino))
+            if source is not None:
+                yield source
+                continue
+            try:
+                source = find(self.host, file.path, self._known)
+            except OSError:
+                continue  # Gone, or not ours to read: then it is not ours to remove.
+            yield source
+            source.close()
 
     def committed(self, portion: Portion) -> None:
         """Note that a portion is in the database."""

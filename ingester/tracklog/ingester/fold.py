@@ -72,8 +72,6 @@ class Changes:
     llm_calls: dict[tuple[str, str], Row] = field(default_factory=dict)
     logs: dict[LogKey, LogRow] = field(default_factory=dict)
     writers: dict[str, WriterSeen] = field(default_factory=dict)
-    passed: int = 0
-    """Lines without an execution."""
 
     def add(self, event: Event, source_id: str) -> None:
         """Add one line."""
@@ -81,7 +79,6 @@ class Changes:
             self._see(event)
         execution_id = event.execution_id
         if execution_id is None:
-            self.passed += 1
             return
         row = self.executions.get(execution_id)
         if row is None:

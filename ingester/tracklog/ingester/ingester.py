@@ -14,7 +14,7 @@ from typing import Final, Self, TypeVar
 
 from sqlalchemy import func, select
 
-from tracklog.ingester import presence, rollup, schema, verdicts
+from tracklog.ingester import presence, retention, rollup, schema, verdicts
 from tracklog.ingester.database import DEFAULT_URL, ENVIRONMENT_VARIABLE
 from tracklog.ingester.discover import watch
 from tracklog.ingester.errors import (
@@ -95,6 +95,8 @@ class Ingester:
     :param host: The name under which this machine's files are known, by default `TRACKLOG_HOST`, else its own; give a
         container that is replaced by another on the same files a name that stays.
     :param stale_after: After so much silence an execution whose writer cannot be asked is taken for timed out.
+    :param remove_after: Delete segments that their writers closed so long ago and that are in the database; by default
+        nothing is ever deleted.
     """
 
     def __init__(
@@ -104,10 +106,12 @@ class Ingester:
         *,
         host: str | None = None,
         stale_after: dt.timedelta = dt.timedelta(hours=1),
+        remove_after: dt.timedelta | None = None,
     ) -> None:
         if isinstance(paths, (str, os.PathLike)):
             raise TypeError("paths is a list of paths")
         self.stale_after = stale_after
+        self.remove_after = remove_after
         host = host or os.environ.get("TRACKLOG_HOST") or socket.gethostname()
         self._store = Store(database or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_URL, host)
         self._judge = verdicts.Judge()
@@ -155,6 +159,7 @@ class Ingester:
             await self._persist(lambda: self._drain(progress))
             await self._persist(self._convict)
         await self._persist(self._time_out)
+        self._remove_old()
         while await self._persist(lambda: rollup.roll_up(self._store)):
             pass
         await self._persist(lambda: self._note_presence(stopped=True))
@@ -251,6 +256,7 @@ class Ingester:
             self._next_scan = 0.0
         if time.monotonic() >= self._next_stale:
             await self._time_out()
+            self._remove_old()
             self._next_stale = time.monotonic() + _STALE_EVERY
         await rollup.roll_up(self._store, before=dt.datetime.now(dt.UTC) - rollup.SETTLING)
         await self._note_presence()
@@ -274,6 +280,15 @@ class Ingester:
     async def _time_out(self) -> None:
         timed_out = await verdicts.time_out(self._store, self.stale_after, self._judge.boot)
         self._summary = replace(self._summary, timed_out=self._summary.timed_out + timed_out)
+
+    def _remove_old(self) -> None:
+        if self.remove_after is None:
+            return
+        now = dt.datetime.now(dt.UTC)
+        for source in self._files.older_than(self.remove_after):
+            with contextlib.suppress(OSError):
+                if retention.is_done(source, self.remove_after, now) and retention.remove(source):
+                    _log.info("removed %s, which is in the database", source.path)
 
     async def _note_presence(self, *, stopped: bool = False) -> None:
         files = self._files

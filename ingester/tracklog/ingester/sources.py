@@ -271,7 +271,7 @@ class Source:
             writer=header.writer if header is not None else checkpoint.writer,
             segment=segment if isinstance(segment, int) else checkpoint.segment,
             lines=checkpoint.lines + len(portion.events) + rejected,
-            lines_passed=checkpoint.lines_passed + sum(event.execution_id is None for event in portion.events),
+            lines_passed=checkpoint.lines_passed + sum(event.is_passed for event in portion.events),
             lines_quarantined=checkpoint.lines_quarantined + rejected,
         )
         self.at_end = at_end

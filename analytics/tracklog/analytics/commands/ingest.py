@@ -64,8 +64,20 @@ class _ToStderr(logging.Handler):
 @click.option(
     "--host", metavar="NAME", help="Name of this machine; for containers that are replaced on the same files."
 )
+@click.option(
+    "--remove-after",
+    type=Span(),
+    help="Delete log files that were closed so long ago and are in the database; without it nothing is deleted.",
+)
 @asks
-def command(asked: Asked, paths: tuple[str, ...], once: bool, stale_after: dt.timedelta, host: str | None) -> None:
+def command(
+    asked: Asked,
+    paths: tuple[str, ...],
+    once: bool,
+    stale_after: dt.timedelta,
+    remove_after: dt.timedelta | None,
+    host: str | None,
+) -> None:
     """Follow log files into the database: files, and all logs in directories.
 
     Runs until SIGTERM or Ctrl-C, and then ends with nothing half done. A database that is away is waited for; the files
@@ -75,7 +87,7 @@ def command(asked: Asked, paths: tuple[str, ...], once: bool, stale_after: dt.ti
     logger.addHandler(handler := _ToStderr())
     logger.propagate = False
     try:
-        ingester = Ingester(paths, asked.url, host=host, stale_after=stale_after)
+        ingester = Ingester(paths, asked.url, host=host, stale_after=stale_after, remove_after=remove_after)
         if once:
             summary = _once(ingester)
         else:
