@@ -8,10 +8,7 @@ from typing import Any
 import orjson
 
 START = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
-WORDS = (
-    "the agent looked for a boundary between two chapters and found none "  # noqa: SIM905
-    "that its reader would have missed"
-).split()
+WORDS = ("agent", "looked", "for", "a", "boundary", "between", "two", "chapters", "its", "reader", "missed")
 
 
 def write_lines(path: Path, executions: int, seed: int = 1) -> int:
