@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,27 @@ def test_a_watch_tells_of_changes_and_ends(tmp_path: Path) -> None:
             changed.clear()
             path.parent.mkdir(exist_ok=True)
             path.write_text("{}\n")
+            await asyncio.wait_for(changed.wait(), 5)
+        stop.set()
+        await asyncio.wait_for(task, 5)
+
+    asyncio.run(run())
+
+
+def test_a_directory_that_comes_later_is_watched(tmp_path: Path) -> None:
+    """An ingester that starts before the agents have made their directory follows it all the same."""
+    logs = tmp_path / "logs"
+
+    async def run() -> None:
+        changed, stop = asyncio.Event(), asyncio.Event()
+        task = asyncio.create_task(watch([str(logs)], changed, stop))
+        await asyncio.sleep(0)
+        for _ in range(2):  # Also one that was removed and made again.
+            logs.mkdir()
+            changed.clear()
+            await _until_watching(logs, changed)
+            shutil.rmtree(logs)
+            changed.clear()
             await asyncio.wait_for(changed.wait(), 5)
         stop.set()
         await asyncio.wait_for(task, 5)

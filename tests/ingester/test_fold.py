@@ -199,3 +199,12 @@ def test_lines_without_an_execution_are_seen_and_passed_over() -> None:
     changes = rows_of(stamped("w", 1), stamped("w", 2, execution_id="x"))
     assert [[1, 2]] == changes.writers["w"].seen
     assert ["x"] == list(changes.executions)
+
+
+def test_amounts_whose_sum_would_overflow_are_data() -> None:
+    """A count of tokens, or a duration, that no column sums is the caller's own value, not the database's trouble."""
+    changes = rows_of(
+        stamped("w", 1, execution_id="x", kind="llm.response", call_id="c", tokens_used=1 << 62, latency_ms=1e300)
+    )
+    call = changes.llm_calls["x", "c"]
+    assert (None, None) == (call["tokens_used"], call["latency_ms"])

@@ -252,6 +252,22 @@ def integer_of(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value in _INT64 else None
 
 
+def count_of(value: Any) -> int | None:
+    """Give a value as an amount of something; None where it is none, or so large that a sum could overflow."""
+    number = integer_of(value)
+    return number if number is not None and 0 <= number < _LARGEST else None
+
+
+def duration_of(value: Any) -> float | None:
+    """Give a value as a duration in milliseconds; None where it is none, or so large that a sum could overflow."""
+    number = number_of(value)
+    return number if number is not None and abs(number) < _LARGEST else None
+
+
+_LARGEST: Final = 10**15
+"""Milliseconds of thirty thousand years, and more tokens than were ever used."""
+
+
 def number_of(value: Any) -> float | None:
     """Give a value as a finite number; None where it is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):

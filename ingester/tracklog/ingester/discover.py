@@ -4,8 +4,8 @@ import asyncio
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 _LOG_NAME: Final = re.compile(r"\.(?:jsonl|ndjson|log)(?:$|[.\-_])", re.IGNORECASE)
@@ -113,26 +113,49 @@ def _is_regular(status: os.stat_result) -> bool:
 async def watch(paths: Iterable[str], changed: asyncio.Event, stop: asyncio.Event) -> None:
     """Set `changed` whenever something happens below `paths`, until `stop`; what it misses, the next scan finds.
 
-    Directories are watched, never files: a watch on a file ends with its first rotation.
+    Directories are watched, never files: a watch on a file ends with its first rotation. A path that does not exist yet
+    is watched when it does.
     """
     from watchfiles import awatch
 
     while not stop.is_set():
-        directories = {str(path if path.is_dir() else path.parent) for path in map(Path, paths)}
-        try:
-            async for _ in awatch(
-                *(directory for directory in directories if os.path.isdir(directory)),
-                watch_filter=None,
-                debounce=_DEBOUNCE_MS,
-                step=_STEP_MS,
-                stop_event=stop,
-                rust_timeout=_QUIET_MS,
-                yield_on_timeout=False,
-                ignore_permission_denied=True,
-            ):
+        directories = _directories(paths)
+        if directories:
+            try:
+                watching = awatch(
+                    *directories,
+                    watch_filter=None,
+                    debounce=_DEBOUNCE_MS,
+                    step=_STEP_MS,
+                    stop_event=stop,
+                    rust_timeout=_QUIET_MS,
+                    yield_on_timeout=True,
+                    # Of a file that was named only its own directory is of interest, not all that may lie below it.
+                    recursive=any(os.path.isdir(path) for path in paths),
+                    ignore_permission_denied=True,
+                )
+                async with aclosing(watching):
+                    async for events in watching:
+                        moved = _directories(paths) != directories
+                        if events or moved:
+                            changed.set()
+                        if moved:
+                            break
+            except Exception:  # noqa: BLE001
+                # Too few watches, a strange name, a directory that went: scans go on without it, and it is tried anew.
                 changed.set()
-        except Exception:  # noqa: BLE001
-            # Too few watches, a strange name, a directory that went: the scan goes on without it, and it is tried anew.
-            changed.set()
         if not stop.is_set():
             await asyncio.sleep(_QUIET_MS / 1000)
+
+
+def _directories(paths: Iterable[str]) -> dict[str, int]:
+    """Give what is to be watched, with its inode: a directory that was made anew is another one."""
+    directories = {}
+    for path in paths:
+        try:
+            status = os.stat(path)
+            directory = path if os.path.isdir(path) else os.path.dirname(path) or "."
+            directories[directory] = status.st_ino if directory == path else os.stat(directory).st_ino
+        except OSError:
+            continue
+    return directories

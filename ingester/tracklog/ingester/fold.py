@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from tracklog.ingester.decode import Event, integer_of, name_of, number_of, text_of
+from tracklog.ingester.decode import Event, count_of, duration_of, integer_of, name_of, number_of, text_of
 from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS, UNSTATED, Row, merge_into
 from tracklog.ingester.ranges import Ranges, add
 from tracklog.processors.line import IDENTITY_KEYS, STAMP_KEYS, Kind
@@ -191,7 +191,7 @@ def _execution(event: Event) -> Row:
         if isinstance(end, str) and end in _ENDS:
             digit, status = _ENDS[end], ExecutionStatus(end)
             row["completed_at"] = time
-            row["duration_ms"] = number_of(fields.get("duration_ms"))
+            row["duration_ms"] = duration_of(fields.get("duration_ms"))
             row["error_type"] = name_of(fields.get("error_type"))
             row["error_message"] = text_of(fields.get("error_message"))
             row["error_traceback"] = traceback_of(fields.get("exception"))
@@ -251,13 +251,13 @@ def _llm_call(event: Event) -> Row:
     row["completed_at"] = event.time
     row["response"] = json_of(fields.get("response"))
     for name in _TOKENS:
-        row[name] = integer_of(fields.get(name))
-    row["tokens_used"] = integer_of(fields.get("tokens_used"))
+        row[name] = count_of(fields.get(name))
+    row["tokens_used"] = count_of(fields.get("tokens_used"))
     if row["tokens_used"] is None and (row["input_tokens"] is not None or row["output_tokens"] is not None):
-        row["tokens_used"] = integer_of((row["input_tokens"] or 0) + (row["output_tokens"] or 0))
+        row["tokens_used"] = count_of((row["input_tokens"] or 0) + (row["output_tokens"] or 0))
     row["finish_reason"] = name_of(fields.get("finish_reason"))
-    row["latency_ms"] = number_of(fields.get("latency_ms"))
-    row["time_to_first_token_ms"] = number_of(fields.get("time_to_first_token_ms"))
+    row["latency_ms"] = duration_of(fields.get("latency_ms"))
+    row["time_to_first_token_ms"] = duration_of(fields.get("time_to_first_token_ms"))
     row["error_type"] = name_of(fields.get("error_type"))
     row["error_message"] = text_of(fields.get("error_message"))
     return row
@@ -290,7 +290,7 @@ def _log(event: Event, execution_id: str, source_id: str) -> LogRow:
     """Give the log row of a line: its keys as columns, and the caller's own as data."""
     fields, kind = event.fields, event.kind
     stage, stage_status = stage_of(event)
-    duration = number_of(fields.get("duration_ms"))
+    duration = duration_of(fields.get("duration_ms"))
     kept = _PAYLOAD_KEYS.get(kind, _KIND_KEY) if kind is not None else frozenset[str]()
     data = {name: value for name, value in fields.items() if name not in _COLUMN_KEYS and name not in kept}
     if not event.stamped:  # A foreign line's own `writer` and `seq` are the caller's.
