@@ -78,15 +78,17 @@ class Judge:
         return any(writer.source is source for writer in self._living.values())
 
     def ask(self) -> bool:
-        """Ask all writers; True if one is newly suspected to be gone. Then scan, and read all its files to the end."""
-        before = len(self._suspected)
+        """Ask all writers; True if some are suspected to be gone. Then scan, and read all their files to the end."""
         for name, writer in self._living.items():
             if name not in self._suspected and is_free(writer.source):
                 self._suspected[name] = writer.segment
-        return len(self._suspected) > before
+        return bool(self._suspected)
 
     def convict(self, sources: Iterable[Source]) -> list[str]:
-        """Give the suspected writers whose files are all read to the end and that have opened no further segment."""
+        """Give the suspected writers whose files are all read to the end and that have opened no further segment.
+
+        The others are acquitted, or stay suspected until their files are read.
+        """
         unread = {source.checkpoint.writer for source in sources if not source.at_end}
         convicted = []
         for name, segment in list(self._suspected.items()):

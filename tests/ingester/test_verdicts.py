@@ -1,0 +1,107 @@
+"""Who is gone, and who only silent."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingester.lines import dumps, event_of, stamped
+from tracklog.ingester.sources import Source, find
+from tracklog.ingester.verdicts import Judge, is_free
+
+BOOT = "this-boot"
+
+
+@contextmanager
+def segment(path: Path, number: int = 1, *, locked: bool = True, **changes: Any) -> Iterator[tuple[Source, int]]:
+    """Make a writer's segment with its header, and hold its lock."""
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    if locked:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    status = os.fstat(descriptor)
+    header = {"device": status.st_dev, "inode": status.st_ino, "boot_id": BOOT, "locked": True} | changes
+    os.write(descriptor, dumps(stamped("w", number, kind="writer.opened", segment=number, **header)))
+    source = find("host", str(path), {})
+    source.committed(source.read(1 << 20))
+    try:
+        yield source, descriptor
+    finally:
+        source.close()
+        os.close(descriptor)
+
+
+def noted(*sources: Source) -> Judge:
+    judge = Judge(BOOT)
+    for source in sources:
+        header = source.header()
+        assert header is not None
+        judge.note(header, source)
+    return judge
+
+
+def test_a_lock_is_free_when_its_holder_lets_go(tmp_path: Path) -> None:
+    """Asking takes nothing: the lock can be taken by its owner again."""
+    with segment(tmp_path / "a.jsonl") as (source, descriptor):
+        assert not is_free(source)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        assert is_free(source)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_writer_whose_lock_is_held_is_not_suspected(tmp_path: Path) -> None:
+    """While its process lives, nobody is convicted."""
+    with segment(tmp_path / "a.jsonl") as (source, _):
+        judge = noted(source)
+        assert not judge.ask()
+        assert [] == judge.convict([source])
+        assert judge.holds(source)
+
+
+def test_a_writer_whose_lock_is_free_is_convicted_when_all_is_read(tmp_path: Path) -> None:
+    """Not before: the end of its executions may be among the lines that are not read."""
+    with segment(tmp_path / "a.jsonl", locked=False) as (source, _):
+        judge = noted(source)
+        source.at_end = False
+        assert judge.ask()
+        assert [] == judge.convict([source])
+        source.at_end = True
+        assert judge.ask()
+        assert ["w"] == judge.convict([source])
+        assert not judge.ask()
+        assert ["w"] == list(judge.gone)
+
+
+def test_a_writer_that_went_on_in_another_segment_is_acquitted(tmp_path: Path) -> None:
+    """Between the question and the verdict it rotated: the free lock was that of its last segment."""
+    with (
+        segment(tmp_path / "a.jsonl", locked=False) as (first, _),
+        segment(tmp_path / "b.jsonl", 2) as (second, _),
+    ):
+        judge = noted(first)
+        assert judge.ask()
+        header = second.header()
+        assert header is not None
+        judge.note(header, second)
+        assert [] == judge.convict([first, second])
+        assert not judge.ask()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"boot_id": "another"}, {"boot_id": None}, {"inode": 1}, {"device": 1}, {"locked": False}]
+)
+def test_a_header_that_names_another_file_proves_nothing(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """A copy, a file from before a restart of the machine or of another machine, a writer without a lock."""
+    with segment(tmp_path / "a.jsonl", locked=False, **changes) as (source, _):
+        assert not noted(source).ask()
+
+
+def test_without_a_boot_id_nobody_is_judged(tmp_path: Path) -> None:
+    """Where the kernel has no name, a lock proves nothing."""
+    with segment(tmp_path / "a.jsonl", locked=False) as (source, _):
+        judge = Judge(None)
+        judge.note(event_of(stamped("w", 1, kind="writer.opened", segment=1, boot_id=None, locked=True)), source)
+        assert not judge.ask()
