@@ -17,13 +17,13 @@ BOOT = "this-boot"
 
 
 @contextmanager
-def segment(path: Path, number: int = 1, *, locked: bool = True, **changes: Any) -> Iterator[tuple[Source, int]]:
+def segment(path: Path, number: int = 1, *, held: bool = True, **changes: Any) -> Iterator[tuple[Source, int]]:
     """Make a writer's segment with its header, and hold its lock."""
     descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-    if locked:
+    if held:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     status = os.fstat(descriptor)
-    header = {"device": status.st_dev, "inode": status.st_ino, "boot_id": BOOT, "locked": True} | changes
+    header: dict[str, Any] = {"device": status.st_dev, "inode": status.st_ino, "boot_id": BOOT, "locked": True} | changes
     os.write(descriptor, dumps(stamped("w", number, kind="writer.opened", segment=number, **header)))
     source = find("host", str(path), {})
     source.committed(source.read(1 << 20))
@@ -63,7 +63,7 @@ def test_a_writer_whose_lock_is_held_is_not_suspected(tmp_path: Path) -> None:
 
 def test_a_writer_whose_lock_is_free_is_convicted_when_all_is_read(tmp_path: Path) -> None:
     """Not before: the end of its executions may be among the lines that are not read."""
-    with segment(tmp_path / "a.jsonl", locked=False) as (source, _):
+    with segment(tmp_path / "a.jsonl", held=False) as (source, _):
         judge = noted(source)
         source.at_end = False
         assert judge.ask()
@@ -78,7 +78,7 @@ def test_a_writer_whose_lock_is_free_is_convicted_when_all_is_read(tmp_path: Pat
 def test_a_writer_that_went_on_in_another_segment_is_acquitted(tmp_path: Path) -> None:
     """Between the question and the verdict it rotated: the free lock was that of its last segment."""
     with (
-        segment(tmp_path / "a.jsonl", locked=False) as (first, _),
+        segment(tmp_path / "a.jsonl", held=False) as (first, _),
         segment(tmp_path / "b.jsonl", 2) as (second, _),
     ):
         judge = noted(first)
@@ -95,13 +95,13 @@ def test_a_writer_that_went_on_in_another_segment_is_acquitted(tmp_path: Path) -
 )
 def test_a_header_that_names_another_file_proves_nothing(tmp_path: Path, changes: dict[str, Any]) -> None:
     """A copy, a file from before a restart of the machine or of another machine, a writer without a lock."""
-    with segment(tmp_path / "a.jsonl", locked=False, **changes) as (source, _):
+    with segment(tmp_path / "a.jsonl", held=False, **changes) as (source, _):
         assert not noted(source).ask()
 
 
 def test_without_a_boot_id_nobody_is_judged(tmp_path: Path) -> None:
     """Where the kernel has no name, a lock proves nothing."""
-    with segment(tmp_path / "a.jsonl", locked=False) as (source, _):
+    with segment(tmp_path / "a.jsonl", held=False) as (source, _):
         judge = Judge(None)
         judge.note(event_of(stamped("w", 1, kind="writer.opened", segment=1, boot_id=None, locked=True)), source)
         assert not judge.ask()
