@@ -73,7 +73,7 @@ def test_the_database_may_be_named_before_the_command(stored: Stored) -> None:
     ("arguments", "code", "message"),
     [
         (("list", "--db", "/nowhere/x.db"), 5, "tracklog: there is no database at /nowhere/x.db"),
-        (("list", "--db", "mysql://x"), 5, "tracklog: tracklog works on SQLite and PostgreSQL"),
+        (("list", "--db", "mysql://x"), 2, "tracklog: tracklog works on SQLite and PostgreSQL"),
         (("list", "--db", "postgresql://me:secret@127.0.0.1:1/x"), 5, "tracklog: the database postgresql://me:***@"),
         (("db", "current", "--db", "postgresql://me:secret@127.0.0.1:1/x"), 5, "tracklog: the database postgresql://"),
         (("list", "--limit", "none"), 2, "Usage: tracklog list"),
