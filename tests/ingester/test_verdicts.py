@@ -23,7 +23,8 @@ def segment(path: Path, number: int = 1, *, held: bool = True, **changes: Any) -
     if held:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     status = os.fstat(descriptor)
-    header: dict[str, Any] = {"device": status.st_dev, "inode": status.st_ino, "boot_id": BOOT, "locked": True} | changes
+    named: dict[str, Any] = {"device": status.st_dev, "inode": status.st_ino, "boot_id": BOOT, "locked": True}
+    header = named | changes
     os.write(descriptor, dumps(stamped("w", number, kind="writer.opened", segment=number, **header)))
     source = find("host", str(path), {})
     source.committed(source.read(1 << 20))

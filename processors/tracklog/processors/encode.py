@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from tracklog.processors.line import MAX_FIELD_BYTES, MAX_LINE_BYTES
+from tracklog.processors.line import IDENTITY_KEYS, MAX_FIELD_BYTES, MAX_LINE_BYTES
 
 _OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY
 
@@ -19,7 +19,11 @@ _LONG_TEXT: Final = 64 << 10
 _MAX_DEPTH: Final = 200
 """orjson gives up at 254."""
 
-_INT64: Final = range(-(1 << 63), 1 << 63)
+_KEPT_FIRST: Final = frozenset(("level", "event", "logger", "kind", "execution_id", "stage", *IDENTITY_KEYS))
+"""What a line of too many fields keeps in any case: without it, the line says nothing."""
+
+_PLAIN_TYPES: Final = (Mapping, list, tuple, str, int, float, bool, type(None))
+"""What a model's own `model_dump` may give; a mock's gives another mock, without end."""
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:
@@ -31,13 +35,44 @@ def encode(fields: Mapping[str, Any]) -> bytes:
     :raises Exception: What even the slow way does not encode.
     """
     try:
-        line = orjson.dumps(fields, _plain, _OPTIONS)
+        return orjson.dumps(fields, _plain, _OPTIONS)
     except Exception:  # noqa: BLE001
         # Keys that are no text, huge numbers, lone surrogates, cycles, or an object whose own methods fail.
-        line = orjson.dumps(_sanitised(fields, 0, set()))
-    if len(line) > MAX_FIELD_BYTES:
-        line = _cut(line)
-    return line
+        return orjson.dumps(_sanitised(fields, 0, set()))
+
+
+def shortened(line: bytes) -> bytes:
+    """Cut the fields over the limit, and the largest ones of a line over its own; they keep their length and SHA-256.
+
+    It is done when the secrets are gone, as the head of a cut value is text, in which keys are hard to tell.
+    """
+    if len(line) <= MAX_FIELD_BYTES:
+        return line
+    fields = orjson.loads(line)
+    sizes = {}
+    for name, value in fields.items():
+        encoded = orjson.dumps(value)
+        if len(encoded) > MAX_FIELD_BYTES:
+            fields[name] = shorter = _texts_cut(value, _LONG_TEXT)
+            encoded_shorter = orjson.dumps(shorter)
+            if len(encoded_shorter) > MAX_FIELD_BYTES:
+                fields[name] = shorter = _stand_in(encoded)
+                encoded_shorter = orjson.dumps(shorter)
+            encoded = encoded_shorter
+        sizes[name] = len(encoded) + len(name.encode()) + 4
+    size = sum(sizes.values())
+    room = MAX_LINE_BYTES - _HEAD_BYTES
+    for name in sorted(sizes, key=lambda name: -sizes[name]):
+        if size <= room or sizes[name] <= 2 * _HEAD_BYTES:
+            break
+        value = fields[name]
+        # A text stays a text, so that readers find the type they know.
+        fields[name] = _text_cut(value) if isinstance(value, str) else _stand_in(orjson.dumps(value))
+        size += len(orjson.dumps(fields[name])) + len(name.encode()) + 4 - sizes[name]
+    if size > room:
+        # A great many small fields: as many as go.
+        fields = _first_fields(fields, sizes)
+    return orjson.dumps(fields)
 
 
 def _plain(value: Any) -> Any:
@@ -51,22 +86,29 @@ def _plain(value: Any) -> Any:
             return bytes(value).decode()
         except UnicodeDecodeError:
             return repr(bytes(value))
-    # The answers of most model libraries are pydantic models.
-    if (dump := getattr(value, "model_dump", None)) is not None and not isinstance(value, type):
-        return dump()
     if isinstance(value, BaseException):
         return repr(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    # The answers of most model libraries are pydantic models.
+    if (dump := getattr(value, "model_dump", None)) is not None and not isinstance(value, type):
+        dumped = dump()
+        if isinstance(dumped, _PLAIN_TYPES):
+            return dumped
     return str(value)
 
 
 def _sanitised(value: Any, depth: int, above: set[int]) -> Any:
     """Give a value that orjson takes, whatever it was; `above` are the objects that it is part of."""
-    if value is None or isinstance(value, (bool, float)):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, float):
+        return float.__float__(value)
     if isinstance(value, str):
-        return str.__str__(value).encode("utf-8", "replace").decode()
+        return _text(value)
     if isinstance(value, int):
-        return int(value) if value in _INT64 else _printed(value)
+        number = int.__int__(value)
+        return number if -(1 << 63) <= number < 1 << 63 else _printed(number)
     if depth > _MAX_DEPTH:
         return "<nested too deep>"
     if id(value) in above:
@@ -78,7 +120,7 @@ def _sanitised(value: Any, depth: int, above: set[int]) -> Any:
         if isinstance(value, (list, tuple, set, frozenset)):
             return [_sanitised(item, depth + 1, above) for item in list(value)]
         try:
-            return orjson.loads(orjson.dumps(value, option=_OPTIONS))
+            plain = orjson.loads(orjson.dumps(value, option=_OPTIONS))
         except Exception:  # noqa: BLE001
             plain = _plain(value)
         return _sanitised(plain, depth + 1, above)
@@ -88,49 +130,37 @@ def _sanitised(value: Any, depth: int, above: set[int]) -> Any:
         above.discard(id(value))
 
 
+def _text(value: str) -> str:
+    """Give a text without what UTF-8 cannot hold, as U+FFFD."""
+    return str.__str__(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _key(key: Any) -> str:
-    text = key if isinstance(key, str) else _printed(key)
-    return str.__str__(text).encode("utf-8", "replace").decode()
+    return _text(key) if isinstance(key, str) else _printed(key)
 
 
 def _printed(value: Any) -> str:
     """Give a value as text, also one that refuses."""
     try:
-        return str(value).encode("utf-8", "replace").decode()
+        return _text(str(value))
     except Exception:  # noqa: BLE001
         return f"<unprintable {type(value).__name__}>"
 
 
-def _cut(line: bytes) -> bytes:
-    """Cut the fields over the limit, and the largest ones of a line over its own."""
-    fields = orjson.loads(line)
-    sizes = {}
-    for name, value in fields.items():
-        encoded = orjson.dumps(value)
-        if len(encoded) > MAX_FIELD_BYTES:
-            fields[name] = shorter = _texts_cut(value)
-            if len(orjson.dumps(shorter)) > MAX_FIELD_BYTES:
-                fields[name] = _stand_in(encoded)
-        sizes[name] = len(orjson.dumps(fields[name]))
-    for name in sorted(sizes, key=lambda name: -sizes[name]):
-        if sum(sizes.values()) <= MAX_LINE_BYTES - _HEAD_BYTES:
-            break
-        if sizes[name] > 2 * _HEAD_BYTES:
-            fields[name] = _stand_in(orjson.dumps(fields[name]))
-            sizes[name] = len(orjson.dumps(fields[name]))
-    return orjson.dumps(fields)
-
-
-def _texts_cut(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > _LONG_TEXT:
-        data = value.encode()
-        head = data[:_HEAD_BYTES].decode("utf-8", "ignore")
-        return f"{head}…[cut by tracklog: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}]"
+def _texts_cut(value: Any, longest: int) -> Any:
+    if isinstance(value, str):
+        return _text_cut(value) if len(value) > longest else value
     if isinstance(value, dict):
-        return {key: _texts_cut(item) for key, item in value.items()}
+        return {key: _texts_cut(item, longest) for key, item in value.items()}
     if isinstance(value, list):
-        return [_texts_cut(item) for item in value]
+        return [_texts_cut(item, longest) for item in value]
     return value
+
+
+def _text_cut(value: str) -> str:
+    data = value.encode()
+    head = data[:_HEAD_BYTES].decode("utf-8", "ignore")
+    return f"{head}…[cut by tracklog: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}]"
 
 
 def _stand_in(encoded: bytes) -> dict[str, Any]:
@@ -140,3 +170,15 @@ def _stand_in(encoded: bytes) -> dict[str, Any]:
         "sha256": hashlib.sha256(encoded).hexdigest(),
         "head": encoded[:_HEAD_BYTES].decode("utf-8", "ignore"),
     }
+
+
+def _first_fields(fields: dict[str, Any], sizes: dict[str, int]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    size = 0
+    for name in sorted(fields, key=lambda name: name not in _KEPT_FIRST):
+        size += min(sizes[name], 2 * _HEAD_BYTES)
+        if size > MAX_FIELD_BYTES:
+            kept["cut_fields"] = _stand_in(orjson.dumps({key: fields[key] for key in fields if key not in kept}))
+            break
+        kept[name] = fields[name]
+    return kept

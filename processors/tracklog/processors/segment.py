@@ -1,5 +1,6 @@
 """Where a writer's lines go: a file that is locked while its writer lives, or a stream."""
 
+import contextlib
 import io
 import os
 import select
@@ -48,6 +49,7 @@ class Segment:
     def create(cls, path: Path) -> "Segment":
         """Make the file, and lock it before there is anything in it.
 
+        :raises FileExistsError: There is one of this name.
         :raises OSError: It cannot be made.
         """
         path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -93,8 +95,16 @@ class Segment:
         return os.fstat(self.descriptor).st_nlink == 0
 
     def close(self) -> None:
-        """Close it, which lets go of the lock."""
-        os.close(self.descriptor)
+        """Close it, which lets go of the lock; once, as the number is another file's afterwards."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def discard(self) -> None:
+        """Remove a file that has no header, as nobody could tell whose it is."""
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+        self.close()
 
 
 @dataclass(slots=True)
@@ -102,27 +112,32 @@ class Stream:
     """A stream such as stdout, whose lines somebody else collects."""
 
     stream: IO[Any]
+    stalled: bool = False
+    """It was waited for in vain: then no line waits again until one was taken."""
 
     def write(self, data: bytes) -> int:
         """Write bytes behind what the program itself has written."""
         self.stream.flush()
         try:
             descriptor = self.stream.fileno()
-        except (OSError, AttributeError, io.UnsupportedOperation):
-            if isinstance(self.stream, io.TextIOBase):
-                self.stream.write(data.decode())
-            else:
+        except (OSError, AttributeError):  # io.UnsupportedOperation is an OSError.
+            if isinstance(self.stream, (io.RawIOBase, io.BufferedIOBase)):
                 self.stream.write(data)
+            else:
+                self.stream.write(data.decode())
             self.stream.flush()
             return len(data)
         try:
-            return os.write(descriptor, data)
+            taken = os.write(descriptor, data)
         except BlockingIOError:
             poll = select.poll()
             poll.register(descriptor, select.POLLOUT)
-            if not poll.poll(_STREAM_WAIT_MS):
+            if not poll.poll(0 if self.stalled else _STREAM_WAIT_MS):
+                self.stalled = True
                 raise
-            return os.write(descriptor, data)
+            taken = os.write(descriptor, data)
+        self.stalled = False
+        return taken
 
     def describe(self) -> dict[str, Any]:
         """Say that it is no file, and cannot be asked whether its writer lives."""
