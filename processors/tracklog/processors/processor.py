@@ -14,8 +14,10 @@ from structlog.typing import EventDict, WrappedLogger
 from tracklog.processors.context import current_execution
 from tracklog.processors.encode import encode
 from tracklog.processors.line import STAMP_KEYS
+from tracklog.processors.program import safe_name, service_name
 from tracklog.processors.redact import Redactor
-from tracklog.processors.writer import Durability, Settings, Writer, safe_name, service_name, writer_for
+from tracklog.processors.writer import Durability, Settings
+from tracklog.processors.writers import writer_for
 
 LOG_DIR_VARIABLE: Final = "TRACKLOG_LOG_DIR"
 
