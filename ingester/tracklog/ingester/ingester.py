@@ -43,11 +43,8 @@ _BATCH_BYTES: Final = 4 << 20
 """How much one transaction holds: some thousand lines, large enough that its fixed cost is small beside them, small
 enough that a batch takes well under a second and a few tens of MB."""
 
-_TICK: Final = 0.25
-"""Seconds between looks at the open files without any hint of the watcher."""
-
-_SCAN_EVERY: Final = 2.0
-"""Seconds between scans without any hint; a scan that takes long is made less often."""
+_TICK: Final = 0.2
+"""Seconds between scans without any hint of the watcher; those that take long are rarer."""
 
 _HOUSEKEEPING_EVERY: Final = 1.0
 """Seconds between asking the writers whether they live, and noting presence."""
@@ -234,7 +231,7 @@ class Ingester:
             changed.clear()
             self._scan()
             took = time.monotonic() - now
-            self._next_scan = time.monotonic() + max(_SCAN_EVERY, _LONGEST_SCAN_SHARE * took)
+            self._next_scan = time.monotonic() + max(_TICK, _LONGEST_SCAN_SHARE * took)
         while await self._batch(progress) and time.monotonic() < self._next_housekeeping:
             pass
         if time.monotonic() >= self._next_housekeeping:
