@@ -7,12 +7,11 @@ import threading
 import traceback
 from collections.abc import Iterable, Mapping
 from typing import IO, Any, Final
-from weakref import WeakKeyDictionary
 
 from structlog.typing import EventDict, WrappedLogger
 
 from tracklog.processors.context import current_execution
-from tracklog.processors.encode import encode
+from tracklog.processors.encode import encode, shortened
 from tracklog.processors.line import STAMP_KEYS
 from tracklog.processors.program import safe_name, service_name
 from tracklog.processors.redact import Redactor
@@ -26,9 +25,6 @@ _LEVELS: Final[Mapping[str, str]] = {"warn": "warning", "exception": "error", "f
 
 _NOT_WRITTEN: Final = ("timestamp", "_record", "_from_structlog", "_logger", "_name")
 """Keys of others' machinery; the line has a time of its own."""
-
-_records: "WeakKeyDictionary[logging.LogRecord, set[str]]" = WeakKeyDictionary()
-"""Which writers have written which record; no mark on the record itself, which others would print."""
 
 
 class _Written(threading.local):
@@ -76,21 +72,21 @@ class ExecutionLog:
         if not isinstance(log_dir, (str, os.PathLike)):
             raise TypeError(f"log_dir is a path, not {log_dir!r}; a stream is passed as stream=")
         settings = Settings(safe_name(service) if service else service_name(), max_bytes, max_age, durability)
-        self._redact = Redactor(redact)
-        self._writer: Writer = writer_for(log_dir if stream is None else stream, settings)
+        words = tuple(redact) if not isinstance(redact, str) else redact
+        self._redact = Redactor(words)
+        self._how = (log_dir, service, words, max_bytes, max_age, durability, stream)
+        self._writer = writer_for(log_dir if stream is None else stream, settings)
         _set_default(self)
 
     def __call__(self, logger: WrappedLogger, method_name: str, event_dict: EventDict) -> EventDict:
         """Write the event, and give it back unchanged."""
         try:
-            record: logging.LogRecord | None = event_dict.get("_record")
-            if record is not None:
-                # A record that passes several handlers passes here for each.
-                writers = _records.setdefault(record, set())
-                if self._writer.id in writers:
-                    return event_dict
-                writers.add(self._writer.id)
-            self.write(_fields(logger, method_name, event_dict, record))
+            record = event_dict.get("_record")
+            # A record that passes several handlers passes here for each.
+            if not isinstance(record, logging.LogRecord):
+                self.write(_fields(logger, method_name, event_dict, None))
+            elif self._writer.records.add(record):
+                self.write(_fields(logger, method_name, event_dict, record))
         except Exception as error:  # noqa: BLE001
             self._writer.drop(error)
         written.lines += 1
@@ -99,7 +95,7 @@ class ExecutionLog:
     def write(self, fields: Mapping[str, Any]) -> bytes | None:
         """Write one line of these fields, and give it as it was written but for its stamp; None if that cannot be."""
         try:
-            line = self._redact(encode(fields))
+            line = shortened(self._redact(encode(fields)))
         except Exception as error:  # noqa: BLE001
             self._writer.drop(error)
             return None
@@ -109,6 +105,14 @@ class ExecutionLog:
     def close(self) -> None:
         """Write the last line and close the file; a further event opens the next."""
         self._writer.close()
+
+    def __deepcopy__(self, memo: object) -> "ExecutionLog":
+        # A logger that is bound to an object is copied with it, and then its processors.
+        return self
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # In another process it is that one's log of the same directory.
+        return _unpickle, self._how
 
 
 def _fields(
@@ -137,8 +141,12 @@ def _fields(
         _interpolate(fields)
     run = current_execution()
     if run is not None:
-        if fields.setdefault("execution_id", run.execution_id) == run.execution_id:
-            fields.setdefault("agent_name", run.agent_name)
+        named = fields.get("execution_id")
+        if named is None:
+            fields["execution_id"] = named = run.execution_id
+        if str(named) == run.execution_id:
+            if fields.get("agent_name") is None:
+                fields["agent_name"] = run.agent_name
         elif fields.get("agent_name") == run.agent_name:
             del fields["agent_name"]  # Of the context; the line is about another execution.
     return fields
@@ -174,17 +182,46 @@ def _without_locals(error: Any) -> Any:
         {name: value for name, value in frame.items() if name != "locals"} if isinstance(frame, dict) else frame
         for frame in error["frames"]
     ]
-    return {**error, "frames": frames}
+    cleaned = {**error, "frames": frames}
+    if isinstance(grouped := error.get("exceptions"), list):
+        # The exceptions of a group; each is a list, as it may have causes.
+        cleaned["exceptions"] = [
+            [_without_locals(part) for part in parts] if isinstance(parts, list) else _without_locals(parts)
+            for parts in grouped
+        ]
+    return cleaned
 
 
 def _interpolate(fields: dict[str, Any]) -> None:
     """Do what `PositionalArgumentsFormatter` does, where it stands behind us."""
     arguments = fields.pop("positional_args")
     if arguments:
+        if len(arguments) == 1 and isinstance(arguments[0], Mapping) and arguments[0]:
+            arguments = arguments[0]  # For "%(name)s", as in the standard library.
         try:
             fields["event"] = fields["event"] % arguments
         except Exception:  # noqa: BLE001
             fields["positional_args"] = arguments
+
+
+def _unpickle(
+    log_dir: str | os.PathLike[str],
+    service: str | None,
+    redact: tuple[str, ...],
+    max_bytes: int,
+    max_age: float,
+    durability: Durability,
+    stream: IO[Any] | None,
+) -> ExecutionLog:
+    return ExecutionLog(
+        log_dir,
+        service=service,
+        redact=redact,
+        max_bytes=max_bytes,
+        max_age=max_age,
+        durability=durability,
+        stream=stream,
+    )
 
 
 _default: ExecutionLog | None = None

@@ -34,9 +34,6 @@ class Target(Protocol):
     def close(self) -> None:
         """Let go of it."""
 
-    def discard(self) -> None:
-        """Undo it, as its first line could not be written."""
-
 
 @dataclass(slots=True)
 class Segment:
@@ -151,6 +148,3 @@ class Stream:
 
     def close(self) -> None:
         """Leave it open: it is the program's."""
-
-    def discard(self) -> None:
-        """Leave it as it is, for the same reason."""

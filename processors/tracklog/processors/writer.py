@@ -13,6 +13,7 @@ import orjson
 from tracklog.processors import program
 from tracklog.processors.ids import short_id
 from tracklog.processors.line import FORMAT_VERSION, Kind
+from tracklog.processors.records import WrittenRecords
 from tracklog.processors.segment import Segment, Stream, Target
 
 Durability = Literal["flush", "fsync"]
@@ -47,6 +48,7 @@ class Writer:
         self._place = place
         self._settings = settings
         self.lock = threading.RLock()
+        self.records = WrittenRecords()
         self._held: list[Target] = []
         """Segments that are not written any more, and whose lock says that this process lives."""
         self._begin()
@@ -138,18 +140,22 @@ class Writer:
             # The line before it has no end: a newline here costs that one, not this one.
             line = b"\n" + line
         written = 0
+        # As long as it is not whole, a line of a signal's handler begins with a newline too.
+        torn, self._torn = self._torn, True
         try:
             if target is None:
                 raise OSError("there is no file")
             while True:
                 written += target.write(line[written:] if written else line)
-                self._torn = written < len(line)
-                if not self._torn:
+                if written == len(line):
                     break
                 if seq != self._seq:
-                    raise OSError("a line was torn apart by another")  # A signal's handler has begun a new one.
-        except BaseException:
+                    raise OSError("a line was torn apart by another")
+            self._torn = False
+        except BaseException as error:
             self._dropped_lines += 1
+            if isinstance(error, Exception) and not written:
+                self._torn = torn
             raise
         finally:
             self._size += written
@@ -236,11 +242,16 @@ class Writer:
             **program.describe(),
             **target.describe(),
         }
+        counts = self._seq, self._written_lines, self._dropped_lines
         try:
             self._put_at(target, orjson.dumps(header), max(time.time_ns(), self._last_ns))
         except BaseException:
             self._target = None
-            target.discard()
+            if isinstance(target, Segment):
+                # With the file, the line is as if it had never been.
+                self._seq, self._written_lines, self._dropped_lines = counts
+                self._segment -= 1
+                target.discard()
             raise
         if not self._closes_with_process:
             self._closes_with_process = True

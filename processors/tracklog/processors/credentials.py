@@ -1,0 +1,113 @@
+"""What credentials look like in the text of a line, whatever their key."""
+
+import re
+from base64 import b64decode
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+
+def _without_basic(match: re.Match[bytes]) -> bytes:
+    """Replace a user's name and password, which are one text in base64 (RFC 7617)."""
+    scheme, encoded = match[1], match[2]
+    try:
+        is_credential = b":" in b64decode(encoded + b"=" * (-len(encoded) % 4), validate=True)
+    except ValueError:
+        is_credential = False
+    return scheme + b" [redacted]" if is_credential else match[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How one sort of credential looks."""
+
+    marks: tuple[str, ...]
+    """Texts, in lower case, without one of which it cannot be there: looking for those is much faster."""
+    pattern: re.Pattern[bytes]
+    replacement: bytes | Callable[[re.Match[bytes]], bytes] = b"[redacted]"
+
+
+# Where a word begins. The escape of a newline ends in a letter, which is none of the word's.
+_START: Final = rb"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrtbf]))"
+
+# What the name of a secret ends in, where text assigns to it.
+_NAME: Final = rb"(?:api[_-]?key|authorization|password|passwd|token|secret|cookie)"
+
+# What follows a scheme or a header's name, and is no prose: "a bearer certificate" has no digits.
+_TOKEN: Final = rb"(?=[A-Za-z._~+/=-]{0,256}[0-9])[A-Za-z0-9._~+/=-]"
+
+# None of the patterns takes half of an escape or a bare quote, so that what is left is still JSON; and none looks from
+# each of many places to the end of a text, whose length a stranger may choose.
+_SHAPES: Final = (
+    _Shape(
+        ("sk-", "k_live_", "k_test_"),
+        re.compile(_START + rb"(?:sk-|[rs]k_(?:live|test)_)(?=[A-Za-z_-]{0,64}[0-9])[A-Za-z0-9_-]{16,}"),
+    ),
+    _Shape(
+        ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
+        re.compile(_START + rb"(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,})"),
+    ),
+    _Shape(("hf_",), re.compile(_START + rb"hf_[A-Za-z0-9]{30,}")),
+    _Shape(("akia", "asia"), re.compile(_START + rb"(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])")),
+    _Shape(("xox", "xapp-"), re.compile(_START + rb"(?:xox[abceoprs]|xapp)-[A-Za-z0-9-]{10,}")),
+    _Shape(("aiza",), re.compile(_START + rb"AIza[A-Za-z0-9_-]{30,}")),
+    _Shape(("bearer ",), re.compile(rb"(?i)" + _START + rb"(bearer) {1,8}" + _TOKEN + rb"{16,}"), rb"\1 [redacted]"),
+    _Shape(("basic ",), re.compile(rb"(?i)" + _START + rb"(basic) {1,8}([A-Za-z0-9+/]{6,})={0,2}"), _without_basic),
+    _Shape(
+        ("eyj",),
+        re.compile(_START + rb"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){1,3}"),
+    ),
+    _Shape(("://",), re.compile(rb"://[^\s/\"\\:@?#]*:[^\s/\"\\@]+@"), b"://[redacted]@"),
+)
+
+# These are only looked for in a line that has one of the words somewhere.
+NAMES: Final = ("key", "token", "secret", "passw", "authorization", "cookie")
+_NAMED: Final = (
+    _Shape(
+        ("key=", "token=", "secret=", "password=", "passwd="),
+        re.compile(rb"(?i)(" + _NAME + rb"=(?:\\\"|')?)[^\s&;,\"\\'<>)]+"),
+        rb"\1[redacted]",
+    ),
+    _Shape(
+        # In a text that quotes: JSON that is cut short or stands amid prose, or what Python prints of a dict.
+        ('\\"', "': "),
+        re.compile(rb"(?i)(" + _NAME + rb"(?:\\{1,7}\"|') {0,8}: {0,8}(?:\\{1,7}\"|'))[^\"\\']+"),
+        rb"\1[redacted]",
+    ),
+    _Shape(
+        ("authorization: ", "api-key: "),
+        re.compile(
+            rb"(?i)((?:authorization|api-key): {1,8}(?:(?:token|key|bearer|basic|digest) {1,8})?)" + _TOKEN + rb"{8,}"
+        ),
+        rb"\1[redacted]",
+    ),
+    _Shape(
+        ("private key-----",),
+        re.compile(
+            rb"-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----(?:(?!-----END )(?:[^\"\\]|\\{1,8}[nr]))*"
+            rb"(?:-----END [A-Z ]{0,32}-----)?"
+        ),
+    ),
+)
+
+
+def without_credentials(line: bytes, lower: str, *, named: bool = True) -> bytes:
+    """Replace what looks like a credential in an encoded line.
+
+    >>> line = b'{"event":"401 for Bearer abcdef0123456789"}'
+    >>> without_credentials(line, line.decode().lower())
+    b'{"event":"401 for Bearer [redacted]"}'
+
+    :param lower: The line in lower case; it may be the line as it was before other secrets were replaced.
+    :param named: Whether it has one of the `NAMES`.
+    """
+    for shape in _SHAPES:
+        for mark in shape.marks:
+            if mark in lower:
+                line = shape.pattern.sub(shape.replacement, line)
+                break
+    if named:
+        for shape in _NAMED:
+            if any(mark in lower for mark in shape.marks):
+                line = shape.pattern.sub(shape.replacement, line)
+    return line
