@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "stats": ("stats", "Measure agents: success, durations, errors, tokens."),
     "chain": ("chain", "Draw who called whom."),
     "db": ("db", "Look after the database's schema."),
+    "demo": ("demo", "Run a small room of agents, then show what became of them."),
 }
 """Each command's module and its line in the help, which must not wait for the import of them all."""
 
