@@ -10,6 +10,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from tracklog.processors import console as lifecycle_console
+from tracklog.processors.console import print_line
 from tracklog.processors.processor import ExecutionLog
 from tracklog.processors.writer import Durability
 
@@ -19,6 +20,16 @@ class _Silent:
 
     def msg(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing."""
+
+    debug = info = warning = warn = error = critical = fatal = exception = log = failure = err = msg
+
+
+class _Console:
+    """A logger that prints to stderr, as it is at that time: one write a line, and no lock that a fork could break."""
+
+    def msg(self, message: str) -> None:
+        """Print a line."""
+        print_line(message)
 
     debug = info = warning = warn = error = critical = fatal = exception = log = failure = err = msg
 
@@ -68,7 +79,7 @@ def configure(
 
         lifecycle_console.use(show, threshold)
         processors += [structlog.processors.TimeStamper("%H:%M:%S", utc=False), render]
-        factory: Any = structlog.PrintLoggerFactory(sys.stderr)
+        factory: Any = _Console
     else:
         lifecycle_console.use(None, threshold)
         factory = _Silent

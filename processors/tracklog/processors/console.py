@@ -1,5 +1,6 @@
 """One short line of each lifecycle event for people, without payloads."""
 
+import contextlib
 import logging
 import sys
 import time
@@ -49,4 +50,11 @@ def show(level: str, method: str | None, line: bytes) -> None:
     for field in ("duration_ms", "latency_ms"):
         if isinstance(value := fields.get(field), (int, float)):
             shown[field] = round(value, 1)
-    print(_render(shown), file=sys.stderr)  # noqa: T201
+    print_line(_render(shown))
+
+
+def print_line(text: str) -> None:
+    """Print a line to stderr in one write; where there is none, or it is closed, do nothing."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()

@@ -2,7 +2,7 @@
 
 import contextvars
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_current: "contextvars.ContextVar[Run | None]" = contextvars.ContextVar("tracklog_execution", default=None)
+_current: "contextvars.ContextVar[Activation | None]" = contextvars.ContextVar("tracklog_execution", default=None)
 
 _MIRRORED: Final = ("execution_id", "agent_name")
 """Bound in structlog's own context too, so that every logger and renderer of the program shows them."""
@@ -22,31 +22,65 @@ _MIRRORED: Final = ("execution_id", "agent_name")
 
 def current_execution() -> "Run | None":
     """Give the execution that the running code belongs to; None outside of any."""
+    activation = _current.get()
+    return None if activation is None else activation.run
+
+
+def current_activation() -> "Activation | None":
+    """Give the innermost activation here."""
     return _current.get()
+
+
+def enclosing_activations() -> "Iterator[Activation]":
+    """Give the activations around the running code, from the innermost outwards."""
+    activation = _current.get()
+    while activation is not None:
+        yield activation
+        activation = activation.outer
 
 
 class Activation:
     """The time during which a run is the current one; left without a token, which another context would refuse."""
 
-    __slots__ = ("_before", "_outer", "_run")
+    __slots__ = ("_before", "_ended", "_left", "_mirrored", "outer", "run")
 
     def __init__(self, run: "Run") -> None:
-        self._run = run
-        self._outer = _current.get()
+        self.run = run
+        outer = _current.get()
+        self.outer: Activation | None = outer
+        """The one around it that has not ended, for those who look outwards."""
+        self._before: Activation | None = outer
+        """What was current before it."""
+        self._ended = False
+        self._left = False
+        # A task that begins the next one, and so on for ever, must not hold all that have ended.
+        while outer is not None:
+            beyond = outer.outer
+            while beyond is not None and beyond._ended:
+                beyond = beyond.outer
+            outer.outer = beyond
+            outer = beyond
         bound = get_contextvars()
-        self._before = {name: bound[name] for name in _MIRRORED if name in bound}
-        _current.set(run)
+        self._mirrored = {name: bound[name] for name in _MIRRORED if name in bound}
+        _current.set(self)
         bind_contextvars(execution_id=run.execution_id, agent_name=run.agent_name)
 
     def end(self) -> None:
-        """Make the run before it the current one again, where it still is the current one itself."""
-        if _current.get() is not self._run:
+        """Make what was current before it current again, where it still is the current one itself."""
+        self._ended = True
+        if _current.get() is not self:
+            # Left out of order, or in another context.
+            self._left = self in enclosing_activations()
             return
-        _current.set(self._outer)
-        if get_contextvars().get("execution_id") == self._run.execution_id:
+        last = self
+        while (before := last._before) is not None and before._left:
+            last = before
+        self._before = None
+        _current.set(before)
+        if get_contextvars().get("execution_id") == self.run.execution_id:
             unbind_contextvars(*_MIRRORED)
-            if self._before:
-                bind_contextvars(**self._before)
+            if last._mirrored:
+                bind_contextvars(**last._mirrored)
 
 
 def carry(function: Callable[P, T]) -> Callable[P, T]:

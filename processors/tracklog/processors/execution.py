@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import hashlib
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from types import TracebackType
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from tracklog.processors.context import Activation, current_execution
+from tracklog.processors.context import Activation, enclosing_activations
 from tracklog.processors.ids import execution_id as new_execution_id
 from tracklog.processors.line import MAX_ID_LENGTH, Kind
 from tracklog.processors.propagate import current_parent
@@ -51,8 +52,8 @@ class execution:  # noqa: N801
     metadata: Any = field(default=None, kw_only=True)
     execution_id: Id | None = field(default=None, kw_only=True)
     parent_execution_id: Id | None = field(default=None, kw_only=True)
-    _open: dict[Run, Activation] = field(default_factory=dict, init=False, repr=False)
-    """The runs that were entered and not left; its operations are atomic, as threads may share a recipe."""
+    _open: dict[Activation, None] = field(default_factory=dict, init=False, repr=False)
+    """What was entered and not left, in order; its operations are atomic, as threads may share a recipe."""
 
     def start(self, method: str | None = None) -> Run:
         """Begin a run that is not made the current one."""
@@ -70,15 +71,15 @@ class execution:  # noqa: N801
         )
 
     def __enter__(self) -> Run:
-        run = self.start()
-        self._open[run] = Activation(run)
-        return run
+        activation = Activation(self.start())
+        self._open[activation] = None
+        return activation.run
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        run, activation = self._take()
-        run.finish(exc)
+        activation = self._take()
+        activation.run.finish(exc)
         activation.end()
 
     async def __aenter__(self) -> Run:
@@ -89,12 +90,13 @@ class execution:  # noqa: N801
     ) -> None:
         self.__exit__(exc_type, exc, traceback)
 
-    def _take(self) -> tuple[Run, Activation]:
-        """Find the run that is being left: the one that is current here; else the one that was entered last."""
-        current = current_execution()
-        if current is not None and (activation := self._open.pop(current, None)) is not None:
-            return current, activation
-        return self._open.popitem()
+    def _take(self) -> Activation:
+        """Find what is being left: the innermost that this recipe entered here; else what it entered last."""
+        for activation in enclosing_activations():
+            if activation in self._open:
+                del self._open[activation]
+                return activation
+        return self._open.popitem()[0]  # Left in another context than it was entered in.
 
     def __call__(self, function: F) -> F:
         """Track each call of a function, a coroutine function, a generator or an async generator."""
@@ -102,18 +104,19 @@ class execution:  # noqa: N801
             return cast(F, self._async_generator(function))
         if inspect.isgeneratorfunction(function):
             return cast(F, self._generator(function))
+        name = getattr(function, "__name__", None)  # A partial has none.
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
             async def run_async(*args: Any, **kwargs: Any) -> Any:
-                async with _Entered(self.start(function.__name__)):
+                with _Entered(self.start(name)):
                     return await function(*args, **kwargs)
 
             return cast(F, run_async)
 
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
-            with _Entered(self.start(function.__name__)):
+            with _Entered(self.start(name)):
                 return function(*args, **kwargs)
 
         return cast(F, run)
@@ -123,7 +126,7 @@ class execution:  # noqa: N801
 
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            tracked = self.start(function.__name__)
+            tracked = self.start(getattr(function, "__name__", None))
             generator = function(*args, **kwargs)
             step: Callable[[], Any] = functools.partial(next, generator)
             try:
@@ -156,7 +159,7 @@ class execution:  # noqa: N801
 
         @functools.wraps(function)
         async def run(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-            tracked = self.start(function.__name__)
+            tracked = self.start(getattr(function, "__name__", None))
             generator = function(*args, **kwargs)
             step: Callable[[], Any] = functools.partial(generator.asend, None)
             try:
@@ -205,12 +208,6 @@ class _Entered(_Active):
     def __exit__(self, *exc_info: object) -> None:
         self._run.finish(cast("BaseException | None", exc_info[1]))
         super().__exit__(*exc_info)
-
-    async def __aenter__(self) -> Run:
-        return self.__enter__()
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        self.__exit__(*exc_info)
 
 
 def begin(
@@ -286,10 +283,18 @@ def pending(
 
 
 def _id(value: Id | None) -> str | None:
-    """Give an id as text; one that is too long for a line is cut."""
+    """Give an id as text; one that is too long for a line is cut, and told from others by a hash.
+
+    >>> _id("e1"), len(_id("x" * 200) or ""), _id("x" * 200) == _id("x" * 201)
+    ('e1', 128, False)
+    """
     if value is None:
         return None
     try:
-        return str(value)[:MAX_ID_LENGTH] or None
+        text = str(value)
+        if len(text) > MAX_ID_LENGTH:
+            digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
+            text = f"{text[: MAX_ID_LENGTH - 33]}~{digest}"
+        return text or None
     except Exception:  # noqa: BLE001
         return None

@@ -3,23 +3,21 @@
 import os
 from collections.abc import Iterable, Mapping, MutableMapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Self, TypeVar
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote
 
-from tracklog.processors.context import current_execution
+from tracklog.processors.context import Activation, current_activation
 from tracklog.processors.line import MAX_ID_LENGTH
 from tracklog.processors.run import Identity
 
 HEADER: Final = "tracklog-context"
 VARIABLE: Final = "TRACKLOG_CONTEXT"
 
-_LONGEST: Final = 2048
-"""Characters of a value that is believed: five ids fit, an attack's megabyte does not."""
+_LONGEST: Final = 8192
+"""Characters of a value that is believed: five ids fit, whatever their letters; an attack's megabyte does not."""
 
 C = TypeVar("C", bound=MutableMapping[str, str])
-
-_remote: "ContextVar[RemoteParent | None]" = ContextVar("tracklog_remote_parent", default=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,18 +33,16 @@ class RemoteParent:
     vault_id: str | None = None
     conversation_id: str | None = None
     user_id: str | None = None
-    _outer: "list[RemoteParent | None]" = field(default_factory=list, init=False, repr=False)
 
     def __enter__(self) -> Self:
-        self._outer.append(_remote.get())
         if self.execution_id is not None:
-            _remote.set(self)
+            _remote.set(_Entered(self, current_activation(), _remote.get()))
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        outer = self._outer.pop()
-        if _remote.get() is self:
-            _remote.set(outer)
+        entered = _remote.get()
+        if entered is not None and entered.parent is self:
+            _remote.set(entered.outer)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -55,10 +51,25 @@ class RemoteParent:
         self.__exit__(*exc_info)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Entered:
+    """A remote parent that was entered, inside what."""
+
+    parent: RemoteParent
+    activation: Activation | None
+    outer: "_Entered | None"
+
+
+_remote: ContextVar[_Entered | None] = ContextVar("tracklog_remote_parent", default=None)
+
+
 def current_parent() -> Identity | RemoteParent | None:
-    """Give what an execution that begins now is a child of: the current one, else the one of another process."""
-    run = current_execution()
-    return run.identity if run is not None else _remote.get()
+    """Give what an execution that begins now is a child of: the current one or one of another process."""
+    activation = current_activation()
+    entered = _remote.get()
+    if entered is not None and (activation is None or entered.activation is activation):
+        return entered.parent  # It was entered inside the current one.
+    return None if activation is None else activation.run.identity
 
 
 def inject(carrier: C | None = None, *, env: bool = False) -> C | dict[str, str]:
@@ -81,7 +92,11 @@ def inject(carrier: C | None = None, *, env: bool = False) -> C | dict[str, str]
             "conversation_id": around.conversation_id,
             "user_id": around.user_id,
         }
-        value = urlencode({name: value for name, value in fields.items() if value is not None})
+        value = ";".join(
+            f"{name}={quote(str(value), safe='', errors='replace')}"
+            for name, value in fields.items()
+            if value is not None
+        )
         target[VARIABLE if env or target is os.environ else HEADER] = value
     return target  # type: ignore[no-any-return]
 
@@ -89,7 +104,7 @@ def inject(carrier: C | None = None, *, env: bool = False) -> C | dict[str, str]
 def extract(carrier: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None) -> RemoteParent:
     """Find the execution that a caller's headers or this process's environment carry.
 
-    >>> extract({"Tracklog-Context": "execution_id=e1&depth=2"}).execution_id
+    >>> extract({"Tracklog-Context": "execution_id=e1;depth=2"}).execution_id
     'e1'
 
     :param carrier: A mapping or pairs, of text or bytes; header names in any case, or environment variables.
@@ -108,7 +123,7 @@ def extract(carrier: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None) -> Re
 def _parse(text: str) -> RemoteParent:
     if len(text) > _LONGEST:
         return RemoteParent()
-    fields = dict(parse_qsl(text))
+    fields = dict(parse_qsl(text, separator=";"))
     ids = {
         name: value
         for name in ("execution_id", "root", "vault_id", "conversation_id", "user_id")

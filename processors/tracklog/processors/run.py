@@ -1,6 +1,7 @@
 """One run of an agent: what it is, and what is logged of it."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -248,13 +249,15 @@ class LLMCall:
         self._began = time.perf_counter_ns()
         self._run._calls.append(self)
         _call.set(self)
+        # Not held any longer than it must be: with all its messages it may be large.
+        request, self._request = self._request, None
         self._write(
             Kind.LLM_REQUEST,
             "llm request",
             "info",
             model=self._model,
             provider=self._provider,
-            request=self._request,
+            request=request,
         )
 
     def first_token(self) -> None:
@@ -286,8 +289,8 @@ class LLMCall:
             "cache_write_tokens": cache_write_tokens,
             "reasoning_tokens": reasoning_tokens,
         }
-        if all(count is None for count in counts.values()):
-            counts |= usage_of(response)
+        if None in counts.values():
+            counts = {**usage_of(response), **{name: count for name, count in counts.items() if count is not None}}
         self._end(
             Kind.LLM_RESPONSE,
             "llm response",
@@ -317,7 +320,7 @@ class LLMCall:
 
     def _end(self, kind: Kind, event: str, level: str, **fields: Any) -> None:
         self._ended = True
-        if self in self._run._calls:
+        with contextlib.suppress(ValueError):
             self._run._calls.remove(self)
         self._write(kind, event, level, **fields)
 

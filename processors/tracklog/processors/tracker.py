@@ -1,11 +1,12 @@
 """Trackers: the calls by which an agent says what it does, awaited or not."""
 
+import contextlib
 from collections.abc import Generator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from tracklog.processors.context import Activation, current_execution
+from tracklog.processors.context import Activation, enclosing_activations
 from tracklog.processors.events import log_event
 from tracklog.processors.execution import Id, begin
 from tracklog.processors.ids import execution_id as new_execution_id
@@ -43,19 +44,18 @@ class Tracked(AbstractContextManager["ExecutionTracker"], AbstractAsyncContextMa
     ) -> None:
         self._tracker = tracker
         self._how = {"method": method, "input_data": input_data, "call_reason": call_reason, "metadata": metadata}
-        self._entered: list[tuple[Run, Activation]] = []
+        self._entered: list[Activation] = []
 
     def __enter__(self) -> "ExecutionTracker":
-        run = self._tracker._begin(**self._how)
-        self._entered.append((run, Activation(run)))
+        self._entered.append(Activation(self._tracker._begin(**self._how)))
         return self._tracker
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        run, activation = self._entered.pop()
-        run.finish(exc)
-        self._tracker._end(run)
+        activation = self._entered.pop()
+        activation.run.finish(exc)
+        self._tracker._end(activation.run)
         activation.end()
 
     async def __aenter__(self) -> "ExecutionTracker":
@@ -89,14 +89,15 @@ class ExecutionTracker:
         self.conversation_id = conversation_id
         self.user_id = user_id
         self.parent_execution_id = parent_execution_id
-        self._next_id = new_execution_id()
+        self._next_id: str | None = new_execution_id()
+        self._last_id = self._next_id
         self._runs: list[Run] = []
 
     @property
     def execution_id(self) -> str:
         """The id of the tracked execution; before it begins, the id that it will have."""
         run = self._run()
-        return run.execution_id if run is not None else self._next_id
+        return run.execution_id if run is not None else self._last_id
 
     def track_execution(
         self,
@@ -198,7 +199,7 @@ class ExecutionTracker:
         return Done(None)
 
     def _begin(self, **how: Any) -> Run:
-        own, self._next_id = self._next_id, new_execution_id()
+        own, self._next_id = self._next_id, None
         run = begin(
             self.agent_name,
             vault_id=self.vault_id,
@@ -209,18 +210,23 @@ class ExecutionTracker:
             **how,
         )
         self._runs.append(run)
+        self._last_id = run.execution_id
         return run
 
     def _end(self, run: Run) -> None:
-        if run in self._runs:
+        self._last_id = run.execution_id
+        with contextlib.suppress(ValueError):
             self._runs.remove(run)
 
     def _run(self) -> Run | None:
         """Give the tracker's own execution that is current here, or around it; else the one begun last."""
-        current = current_execution()
-        if current is not None and current in self._runs:
-            return current
-        return self._runs[-1] if self._runs else None
+        runs = self._runs.copy()
+        if not runs:
+            return None
+        for activation in enclosing_activations():
+            if activation.run in runs:
+                return activation.run
+        return runs[-1]
 
     def _open_call(self, call_id: str | None) -> LLMCall | None:
         """Find the request that is being answered; one that was never logged is a call of its own."""
