@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -56,10 +56,10 @@ async def edit(question: str, conversation_id: str) -> str:
         chosen = [one for one in ROSTER if one.name in reasons]
         log.info("specialists chosen", names=list(reasons), places=PLACES)
         for one in chosen[PLACES:]:
-            pending(one.name, call_reason=f"asked about {reasons[one.name]}")
+            pending(one.name, call_reason=f"question names {reasons[one.name]}")
         asked = chosen[:PLACES]
         notes = await asyncio.gather(
-            *(one.work(question, f"asked about {reasons[one.name]}") for one in asked), return_exceptions=True
+            *(one.work(question, f"question names {reasons[one.name]}") for one in asked), return_exceptions=True
         )
         for one, note in zip(asked, notes, strict=True):
             if isinstance(note, Exception):
@@ -123,7 +123,7 @@ async def find_years(question: str, reason: str) -> str:
 class Psychologist(BaseAgent):
     """Says what people feel, if the passages in question tell of it."""
 
-    async def should_respond(self, query: str, *args: object, **kwargs: object) -> tuple[bool, float, str]:
+    async def should_respond(self, query: Any = None, *args: Any, **kwargs: Any) -> tuple[bool, float, str]:
         """Find oneself concerned if feelings are told in two of five sentences on what is asked."""
         concerned = [words for words in map(telling, sentences(" ".join(CHAPTERS))) if words & telling(query)]
         moved = sum(bool(words & FEELINGS) for words in concerned)

@@ -4,7 +4,6 @@ import contextlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from types import TracebackType
 from typing import IO, Self
 
@@ -35,6 +34,18 @@ class Child:
         assert self.process.stdout is not None
         return self.process.stdout
 
+    def wait(self, seconds: float) -> None:
+        """Wait until it ends.
+
+        :raises DemoError: It failed, or does not end.
+        """
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise DemoError(f"the {self.name} does not come to an end") from None
+        if self.process.returncode:
+            raise self.failure()
+
     def failure(self) -> DemoError:
         """Give what went wrong with it, by the last it said."""
         self._stderr.seek(0)
@@ -58,9 +69,6 @@ class Children:
         child = Child(name, list(arguments), stdin=stdin)
         self._children.append(child)
         return child
-
-    def __iter__(self) -> Iterator[Child]:
-        return iter(self._children)
 
     def __enter__(self) -> Self:
         return self

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from tracklog.processors.errors import TracklogError
 
@@ -47,21 +47,29 @@ class Directory:
         :raises DemoError: It holds what no demo made, another demo is using it, or it cannot be written.
         """
         try:
-            self._refuse_foreign()
-            self.path.mkdir(parents=True, exist_ok=True)
-            with (self.path / _MARK).open("a+") as mark:
-                try:
-                    fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    raise DemoError(f"another demo is running in {self.path}; name another with --directory") from error
-                self._empty()
-                mark.truncate(0)
-                mark.write(_TEXT)
-                mark.flush()
-                self.logs.mkdir(mode=0o750)
-                yield
+            mark = self._prepare()
         except OSError as error:
-            raise DemoError(f"the demo cannot use the directory {self.path}: {error}") from error
+            raise DemoError(f"the demo cannot use {self.path}: {error}; name another with --directory") from error
+        with mark:
+            yield
+
+    def _prepare(self) -> IO[str]:
+        """Give the mark; as long as it is open, the directory is taken."""
+        self._refuse_foreign()
+        self.path.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as failing:
+            mark = failing.enter_context((self.path / _MARK).open("a"))
+            try:
+                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise DemoError(f"another demo is running in {self.path}; name another with --directory") from error
+            self._empty()
+            mark.truncate(0)
+            mark.write(_TEXT)
+            mark.flush()
+            self.logs.mkdir(mode=0o750)
+            failing.pop_all()
+            return mark
 
     def _refuse_foreign(self) -> None:
         names = {entry.name for entry in self.path.iterdir()} if self.path.exists() else set()

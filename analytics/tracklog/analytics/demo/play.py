@@ -1,5 +1,6 @@
 """Let the room work while an ingester follows; kill one of its processes, and wait until all is in the database."""
 
+import shlex
 import time
 from collections.abc import Callable
 from typing import Final
@@ -16,7 +17,7 @@ STORM: Final = "storm-night"
 """The conversation about the storm, in which all sorts of things go wrong."""
 
 _QUESTIONS: Final = {
-    STORM: "Is the night of the storm told well, and do people in it agree about the time?",
+    STORM: "Is the storm night told well, and do people in it agree about the time?",
     "why-ines": "Why does Ines leave, and in which year?",
 }
 
@@ -44,15 +45,14 @@ def play(directory: Directory, analytics: ExecutionAnalytics) -> Snapshot:
     with Children() as children:
         ingest = ("ingest", logs, "--db", database)
         ingester = children.start("ingester", "-c", "from tracklog.analytics.cli import main; main()", *ingest)
-        click.echo(f"An ingester follows   {click.style(' '.join(('tracklog', *ingest)), bold=True)}")
+        click.echo(f"An ingester follows: {click.style(shlex.join(('tracklog', *ingest)), bold=True)}")
         editors = [
             children.start("editor", "-m", "tracklog.analytics.demo.room", "editor", logs, question, conversation)
             for conversation, question in _QUESTIONS.items()
         ]
         proofs = ("-m", "tracklog.analytics.demo.room", "proofreader", logs)
         proofreader = children.start("proofreader", *proofs, stdin=editors[0].stdout)
-        for question in _QUESTIONS.values():
-            click.echo(f"An editor is asked    {question}")
+        click.echo("\n  ".join(("Editors are asked about a manuscript:", *_QUESTIONS.values())))
 
         def seen(condition: Callable[[Snapshot], bool], what: str) -> Snapshot:
             return _wait(lambda: look(analytics), condition, what, (ingester, *editors))
@@ -61,23 +61,18 @@ def play(directory: Directory, analytics: ExecutionAnalytics) -> Snapshot:
         proofreader.process.kill()
         if proofreader.process.wait() >= 0:
             raise DemoError("the proofreader ended before it could be killed")
-        click.echo("The proofreader       is killed while its model works (SIGKILL)")
+        click.echo("The proofreader is killed while its model works (SIGKILL).")
         for editor in editors:
-            try:
-                editor.process.wait(_PATIENCE_SECONDS)
-            except TimeoutError:
-                raise DemoError("an editor does not come to an end") from None
+            editor.wait(_PATIENCE_SECONDS)
         end = seen(lambda now: now.is_whole(directory.logs), "all that was logged is in the database")
         ingester.process.terminate()
-        summary, _ = ingester.process.communicate(timeout=_PATIENCE_SECONDS)
-        if ingester.process.returncode:
-            raise ingester.failure()
-        click.echo(f"The ingester says     {summary.strip()}")
+        ingester.wait(_PATIENCE_SECONDS)
+        click.echo(f"The ingester ends: {ingester.stdout.read().strip()}")
     if missing := _EXPECTED - end.statuses:
         raise DemoError(f"no execution ended as {', '.join(sorted(missing))}")
     if end.gaps:
         raise DemoError(f"lines of {end.gaps} processes are missing in the database")
-    click.echo(f"The database has      {len(end.executions)} executions and all {end.lines} lines, none missing")
+    click.echo(f"The database has {len(end.executions)} executions and every line of the log files, all {end.lines}.")
     return end
 
 

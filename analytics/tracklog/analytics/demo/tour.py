@@ -23,7 +23,7 @@ def show(directory: Directory, analytics: ExecutionAnalytics, snapshot: Snapshot
     short = analytics.shortest_prefixes([editor, killed, failed])
     database = ("--db", str(directory.database))
     storm = ("--conversation", STORM)
-    questions = (
+    questions: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("What ran?", ("list",)),
         ("Why did the psychologist not fire on the storm?", ("why", "Psychologist", *storm)),
         ("And the proofreader?", ("why", "Proofreader")),
@@ -35,11 +35,12 @@ def show(directory: Directory, analytics: ExecutionAnalytics, snapshot: Snapshot
     )
     for question, command in questions:
         arguments = [*command, *database]
-        click.echo(f"\n{click.style(question, fg='cyan')}\n{click.style(f'$ {_shown(arguments)}', bold=True)}\n")
+        click.echo(f"\n{click.style(question, fg='cyan')}\n{click.style(f'$ {_shown(arguments)}', bold=True)}")
         tracklog.main(arguments, prog_name="tracklog", standalone_mode=False)
     click.echo(f"\nLogs and database are left in {directory.path}. Go on with:")
     program = _program()
-    for command in (("show", short[failed]), ("slow", "--over", "1s"), ("why", "Lawyer", *storm)):
+    further: tuple[tuple[str, ...], ...] = (("show", short[failed]), ("why", "Lawyer"), ("slow", "--over", "1s"))
+    for command in further:
         click.echo(f"  {_shown([*command, *database], program)}")
 
 
