@@ -52,16 +52,14 @@ async def edit(question: str, conversation_id: str) -> str:
         with run.stage(ExecutionStage.PRE_PROCESS, "choosing specialists"):
             roster = "\n".join(f"{one.name}: {one.about}" for one in ROSTER)
             answer = await ask("Choose whom the question concerns.", question, roster)
-            reasons = dict(line.split(": ") for line in answer.splitlines())
-        chosen = [one for one in ROSTER if one.name in reasons]
-        log.info("specialists chosen", names=list(reasons), places=PLACES)
-        for one in chosen[PLACES:]:
-            pending(one.name, call_reason=f"question names {reasons[one.name]}")
+            words = dict(line.split(": ") for line in answer.splitlines())
+        chosen = [(one, f"because of: {words[one.name]}") for one in ROSTER if one.name in words]
+        log.info("specialists chosen", names=list(words), places=PLACES)
+        for one, reason in chosen[PLACES:]:
+            pending(one.name, call_reason=reason)
         asked = chosen[:PLACES]
-        notes = await asyncio.gather(
-            *(one.work(question, f"question names {reasons[one.name]}") for one in asked), return_exceptions=True
-        )
-        for one, note in zip(asked, notes, strict=True):
+        notes = await asyncio.gather(*(one.work(question, reason) for one, reason in asked), return_exceptions=True)
+        for (one, _), note in zip(asked, notes, strict=True):
             if isinstance(note, Exception):
                 log.warning("specialist gave no answer", name=one.name, error=repr(note))
         given = [note for note in notes if isinstance(note, str)]
@@ -100,12 +98,12 @@ async def order_events(question: str, reason: str) -> str:
 async def judge_style(question: str, reason: str) -> str:
     """Name the longest sentence of every chapter."""
     with execution("StyleCritic", method="judge", call_reason=reason, input_data={"question": question}) as run:
-        words = []
+        lengths = []
         for number, chapter in enumerate(CHAPTERS, start=1):
             answer = await ask("Judge the sentences, in JSON.", question, chapter)
             run.stage(ExecutionStage.LLM_PARSE, "parsing the model's answer", {"chapter": number})
-            words.append(json.loads(answer)["words"])
-        verdict = f"The longest sentence has {max(words)} words."
+            lengths.append(json.loads(answer)["words"])
+        verdict = f"The longest sentence has {max(lengths)} words."
         run.set_output({"verdict": verdict})
         return verdict
 
@@ -128,7 +126,7 @@ class Psychologist(BaseAgent):
         concerned = [words for words in map(telling, sentences(" ".join(CHAPTERS))) if words & telling(query)]
         moved = sum(bool(words & FEELINGS) for words in concerned)
         score = moved / max(1, len(concerned))
-        return score >= 0.4, score, f"{moved} of {len(concerned)} sentences on this tell what somebody feels"
+        return score >= 0.4, score, f"feelings in {moved} of {len(concerned)} sentences on this"
 
     async def work(self, question: str, reason: str) -> str | None:
         """Answer, or leave it to others."""
