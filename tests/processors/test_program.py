@@ -1,0 +1,47 @@
+"""Which program this is."""
+
+import sys
+
+import pytest
+
+from tracklog.processors.program import describe, safe_name, service_name
+
+
+@pytest.mark.parametrize(
+    ("script", "name"),
+    [
+        ("/srv/editor.py", "editor"),
+        ("/srv/editor/__main__.py", "editor"),
+        ("bin/my agent", "my-agent"),
+        ("", "python"),
+        ("-c", "c"),
+        ("/a/---.py", "python"),
+    ],
+)
+def test_a_service_is_named_after_its_script(monkeypatch: pytest.MonkeyPatch, script: str, name: str) -> None:
+    """The script's name, in letters that are good in a file's name."""
+    monkeypatch.setattr(sys, "argv", [script])
+    assert name == service_name()
+
+
+def test_a_service_may_be_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRACKLOG_SERVICE goes before the script's name."""
+    monkeypatch.setenv("TRACKLOG_SERVICE", "room 1")
+    assert service_name() == "room-1"
+
+
+def test_a_program_without_arguments_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An embedded interpreter may have no argv."""
+    monkeypatch.setattr(sys, "argv", [])
+    assert service_name() == "python"
+
+
+def test_a_safe_name_is_short_and_plain() -> None:
+    """It has no dots, which separate the parts of a file's name, and no slashes."""
+    assert safe_name("../a.b/ü") == "a-b"
+    assert len(safe_name("x" * 500)) == 64
+
+
+def test_the_description_says_of_what_versions_it_is() -> None:
+    """A file tells what wrote it."""
+    assert {"python", "tracklog", "structlog", "orjson"} == describe()["versions"].keys()
