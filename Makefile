@@ -18,7 +18,7 @@ $(SETUP): pyproject.toml constraints.txt
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-demo: $(SETUP) ## Run agents and an ingester for half a minute, then ask what happened
+demo: $(SETUP) ## Watch agents at work, one of them killed, and ask what happened
 	$(BIN)/tracklog demo --directory $(DEMO)
 
 test: $(SETUP) ## Run all tests, on SQLite and on a real PostgreSQL

@@ -4,6 +4,8 @@ import asyncio
 import gzip
 import os
 import shutil
+import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,22 @@ def test_what_would_block_is_no_log(tmp_path: Path) -> None:
     """A pipe named like a log is left alone."""
     os.mkfifo(tmp_path / "pipe.log")
     assert set() == found(tmp_path)
+
+
+def test_the_database_is_never_opened(tmp_path: Path) -> None:
+    """Under whatever name it lies among the logs: to close it again would let go of SQLite's locks on it."""
+    database = tmp_path / "a.log"
+    connection = sqlite3.connect(database)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("CREATE TABLE t (x)")
+    (tmp_path / "link.log").symlink_to(database)
+    (tmp_path / "b.log").touch()
+    discovery = Discovery([str(tmp_path), str(database)], lambda path, error: None, str(database))
+    opened: list[str] = []
+    sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
+    assert ["b.log"] == [Path(one.path).name for one in discovery.scan()]
+    connection.close()
+    assert [] == [path for path in opened if path.startswith(str(database))]
 
 
 def test_a_missing_path_is_told(tmp_path: Path) -> None:

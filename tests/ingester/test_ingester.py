@@ -58,8 +58,11 @@ async def rows_of(database: str, name: str) -> list[dict[str, Any]]:
     if database.startswith("sqlite"):
         # As a reader: a transaction of the store's would take the lock that the ingester waits for.
         engine = open_reader(database)
-        with engine.connect() as reading:
-            return [dict(row) for row in reading.execute(query).mappings()]
+        try:
+            with engine.connect() as reading:
+                return [dict(row) for row in reading.execute(query).mappings()]
+        finally:
+            engine.dispose()
     store = Store(database, "reader")
     try:
         async with store.transaction() as connection:

@@ -11,6 +11,11 @@ from typing import Final
 _LOG_NAME: Final = re.compile(r"\.(?:jsonl|ndjson|log)(?:$|[.\-_])", re.IGNORECASE)
 """Names of logs, also rotated and compressed: `a.log`, `a.log.1`, `a.jsonl-20261123.gz`."""
 
+_DATABASE_NAME: Final = re.compile(r"\.(?:db|sqlite3?)(?:-(?:wal|shm|journal))?$", re.IGNORECASE)
+"""Names of databases, into which nobody looks but who works on them."""
+
+_DATABASE_SUFFIXES: Final = ("", "-wal", "-shm", "-journal")
+
 _DEBOUNCE_MS: Final = 50
 _STEP_MS: Final = 10
 """Measured with 500 busy files: half of the changes are told within 40 ms; the defaults take 600."""
@@ -37,17 +42,33 @@ class Discovery:
     paths: Sequence[str]
     on_error: Callable[[str, OSError], None]
     """Told of what could not be looked at."""
+    database: str | None = None
+    """The SQLite file that this process writes. It must not be opened here: closing it again would let go of all the
+    locks that SQLite holds on it (see "How To Corrupt An SQLite Database File", 2.2)."""
     _sniffed: dict[tuple[str, int], bool] = field(default_factory=dict)
+    _untouched: set[tuple[int, int]] = field(default_factory=set)
 
     def scan(self) -> Iterator[Found]:
-        """Give every file once for each inode, oldest change first in no guaranteed order."""
-        seen: set[tuple[int, int]] = set()
+        """Give every file once, whatever the number of its names."""
+        # Before anything is opened: the database stays it under a log's name, and where it is named directly.
+        self._untouched = self._inodes_of_database()
+        seen = set(self._untouched)
         for path in self.paths:
             for found in self._walk(path):
                 inode = found.status.st_dev, found.status.st_ino
                 if inode not in seen:
                     seen.add(inode)
                     yield found
+
+    def _inodes_of_database(self) -> set[tuple[int, int]]:
+        inodes = set()
+        for suffix in _DATABASE_SUFFIXES if self.database is not None else ():
+            try:
+                status = os.stat(f"{self.database}{suffix}")
+            except OSError:
+                continue
+            inodes.add((status.st_dev, status.st_ino))
+        return inodes
 
     def missing(self) -> list[str]:
         """Give the paths that do not exist."""
@@ -78,6 +99,8 @@ class Discovery:
                 continue
             try:
                 status = entry.stat()
+                if (status.st_dev, status.st_ino) in self._untouched:
+                    continue
                 if entry.is_dir():
                     place = status.st_dev, status.st_ino
                     if place not in above:
@@ -92,7 +115,7 @@ class Discovery:
     def _is_log(self, entry: os.DirEntry[str], status: os.stat_result) -> bool:
         if _LOG_NAME.search(entry.name):
             return True
-        if status.st_size == 0:
+        if status.st_size == 0 or _DATABASE_NAME.search(entry.name):
             return False
         key = entry.path, status.st_ino
         if key not in self._sniffed:

@@ -22,16 +22,19 @@ class Files:
     """The files below some paths on this host.
 
     :param keep: Tells of a source that it must stay open though it is quiet.
+    :param database: The SQLite file that this process writes, which is left alone wherever it lies.
     """
 
-    def __init__(self, host: str, paths: Sequence[str], *, keep: Callable[[Source], bool]) -> None:
+    def __init__(
+        self, host: str, paths: Sequence[str], *, keep: Callable[[Source], bool], database: str | None = None
+    ) -> None:
         self.host = host
         self.paths = paths
         self.found = 0
         """How many files the last scan found."""
         self.found_bytes = 0
         self._keep = keep
-        self._discovery = Discovery(paths, self._cannot_read)
+        self._discovery = Discovery(paths, self._cannot_read, database)
         self._open: dict[_Inode, Source] = {}
         self._quiet: dict[_Inode, tuple[int, int]] = {}
         """Files that were read to the end and closed: their size and time of change then."""

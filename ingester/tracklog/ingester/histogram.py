@@ -38,7 +38,9 @@ def value(index: int) -> float:
 
 
 def quantile(counts: Mapping[int, int], q: float) -> float | None:
-    """Give the duration below which the share `q` (0 to 1) of the counted durations lies; None when there are none.
+    """Give the smallest duration that the share `q` (0 to 1) of the counted durations does not exceed: the nearest rank.
+
+    None when there are none.
 
     >>> quantile({}, 0.5) is None
     True
@@ -46,10 +48,10 @@ def quantile(counts: Mapping[int, int], q: float) -> float | None:
     total = sum(counts.values())
     if total == 0:
         return None
-    rank = q * (total - 1)
+    rank = math.ceil(q * total)
     seen = 0
     for index in sorted(counts):
         seen += counts[index]
-        if seen > rank:
+        if seen >= rank:
             return value(index)
     return value(max(counts))

@@ -112,7 +112,9 @@ class Ingester:
         host = host or os.environ.get("TRACKLOG_HOST") or socket.gethostname()
         self._store = Store(database or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_URL, host)
         self._judge = verdicts.Judge()
-        self._files = Files(host, [os.fspath(path) for path in paths], keep=self._judge.holds)
+        self._files = Files(
+            host, [os.fspath(path) for path in paths], keep=self._judge.holds, database=self._store.file
+        )
         self._convicting = False
         self._summary = Summary()
         self._started_at = dt.datetime.now(dt.UTC)

@@ -56,6 +56,11 @@ class Store:
         self._repeating = False
         """Whether the last batch brought lines that were there already: then COPY straight in is not tried."""
 
+    @property
+    def file(self) -> str | None:
+        """The file that an SQLite database is; None of PostgreSQL."""
+        return self.engine.url.database if self.engine.dialect.name == "sqlite" else None
+
     async def prepare(self) -> None:
         """Make the schema in an empty database.
 
