@@ -38,9 +38,9 @@ def value(index: int) -> float:
 
 
 def quantile(counts: Mapping[int, int], q: float) -> float | None:
-    """Give the smallest duration that the share `q` (0 to 1) of the counted durations does not exceed: the nearest rank.
+    """Give the smallest duration that the share `q` (0 to 1) of the counted ones does not exceed, or None of none.
 
-    None when there are none.
+    That is the nearest rank, which of a few durations is one of them.
 
     >>> quantile({}, 0.5) is None
     True

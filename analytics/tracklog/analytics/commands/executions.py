@@ -41,11 +41,11 @@ def command(
             [
                 Listed(Column("AGENT", least=16), lambda record: screen.name(record.agent_name, record.method)),
                 Listed(Column("STATUS"), lambda record: screen.status(record.status)),
-                Listed(Column("STARTED", drop=1), lambda record: units.moment(record.created_at)),
+                Listed(Column("STARTED", drop=2), lambda record: units.moment(record.created_at)),
                 Listed(Column("TOOK", right=True), lambda record: units.duration(record.duration_ms)),
                 Listed(Column("TOKENS", right=True, drop=3), _tokens),
                 Listed(Column("CONVERSATION", drop=4), lambda record: one_line(record.conversation_id, 40) or "–"),
-                Listed(Column("NOTE", least=20, drop=2), note),
+                Listed(Column("NOTE", least=20, drop=1), note),
             ],
             empty="No executions match." if agent or status or vault or conversation or hours else "No executions yet.",
             next_id=lambda record: record.status not in (ExecutionStatus.SUCCESS, ExecutionStatus.SKIPPED),
@@ -57,11 +57,13 @@ def _tokens(record: Record) -> str:
 
 
 def note(record: Record) -> str:
-    """Give the one thing to say of an execution: its error, why it was skipped, or where it stands."""
+    """Give the one thing to say of an execution: its error, why it was skipped or selected, or where it stands."""
     if error := error_of(record):
         return one_line(error)
     if record.status == ExecutionStatus.SKIPPED:
         return one_line(record.relevance_reasoning)
+    if record.status == ExecutionStatus.PENDING:
+        return one_line(record.call_reason)
     if record.status == ExecutionStatus.SUCCESS:
         return ""
     return one_line(f"in stage {record.current_stage}") if record.current_stage else ""
