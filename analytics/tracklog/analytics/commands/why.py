@@ -69,10 +69,10 @@ def _evidence(out: Screen, shortest: dict[str, str], result: Record) -> Renderab
     columns = (
         Column("ID"),
         Column("STATUS"),
-        Column("STARTED", drop=1),
-        Column("TOOK", right=True, drop=2),
-        Column("SCORE", right=True, drop=3),
-        Column("WHY", least=20),
+        Column("STARTED", drop=2),
+        Column("TOOK", right=True, drop=3),
+        Column("SCORE", right=True, drop=1),
+        Column("WHY", least=36),
     )
     rows = (
         (
