@@ -3,7 +3,6 @@
 import asyncio
 import datetime as dt
 import logging
-import re
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import click
 
 from tracklog.analytics.commands import units
 from tracklog.analytics.commands.asked import Asked, asks
+from tracklog.analytics.commands.duration import Duration
 from tracklog.analytics.commands.screen import print_json
 from tracklog.analytics.commands.text import safe
 from tracklog.ingester.database import database_url, shown
@@ -26,24 +26,6 @@ _BACKLOG_BYTES = 1_000_000
 """Less is read before a bar would be seen."""
 
 
-class Span(click.ParamType[dt.timedelta]):
-    """A span of time such as 90s, 15m, 2h or 7d."""
-
-    name = "span"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.timedelta:
-        """Read it."""
-        if isinstance(value, dt.timedelta):
-            return value
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", str(value).strip())
-        if match is None:
-            self.fail(
-                f"{value!r} is no span of time; write a number and a unit, such as 90s, 15m, 2h or 7d", param, ctx
-            )
-        units_ = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-        return dt.timedelta(**{units_[match[2]]: float(match[1])})
-
-
 class _ToStderr(logging.Handler):
     """Say what the ingester has to say in one line each."""
 
@@ -56,9 +38,10 @@ class _ToStderr(logging.Handler):
 @click.option("--once", is_flag=True, help="Read what is there, and end.")
 @click.option(
     "--stale-after",
-    type=Span(),
+    type=Duration(),
     default="1h",
     show_default=True,
+    metavar="TIME",
     help="Take an execution for timed out after so much silence, where its process cannot be asked.",
 )
 @click.option(
@@ -66,7 +49,8 @@ class _ToStderr(logging.Handler):
 )
 @click.option(
     "--remove-after",
-    type=Span(),
+    type=Duration(),
+    metavar="TIME",
     help="Delete log files that were closed so long ago and are in the database; without it nothing is deleted.",
 )
 @asks
@@ -74,8 +58,8 @@ def command(
     asked: Asked,
     paths: tuple[str, ...],
     once: bool,
-    stale_after: dt.timedelta,
-    remove_after: dt.timedelta | None,
+    stale_after: float,
+    remove_after: float | None,
     host: str | None,
 ) -> None:
     """Follow log files into the database: files, and all logs in directories.
@@ -87,7 +71,13 @@ def command(
     logger.addHandler(handler := _ToStderr())
     logger.propagate = False
     try:
-        ingester = Ingester(paths, asked.url, host=host, stale_after=stale_after, remove_after=remove_after)
+        ingester = Ingester(
+            paths,
+            asked.url,
+            host=host,
+            stale_after=dt.timedelta(milliseconds=stale_after),
+            remove_after=dt.timedelta(milliseconds=remove_after) if remove_after is not None else None,
+        )
         if once:
             summary = _once(ingester)
         else:

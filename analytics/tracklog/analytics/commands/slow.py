@@ -1,31 +1,12 @@
 """The command `slow`: executions that took long, and what took their time."""
 
-import re
-from typing import Any
-
 import click
 
 from tracklog.analytics.commands import screen, units
 from tracklog.analytics.commands.asked import Asked, asks, option_agent, option_hours, option_limit, option_vault
 from tracklog.analytics.commands.columns import Column
+from tracklog.analytics.commands.duration import Duration
 from tracklog.analytics.commands.listing import Listed, print_list
-
-_UNITS = {"": 1.0, "ms": 1.0, "s": 1000.0, "m": 60_000.0, "min": 60_000.0, "h": 3_600_000.0}
-
-
-class Duration(click.ParamType[float]):
-    """A duration such as 500ms, 5s or 2min; a plain number is milliseconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Give milliseconds."""
-        if isinstance(value, (int, float)):
-            return float(value)
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(value).strip().lower())
-        if match is None or match[2] not in _UNITS:
-            self.fail(f"{value!r} is no duration; write 500ms, 5s or 2min", param, ctx)
-        return float(match[1]) * _UNITS[match[2]]
 
 
 @click.command("slow")
