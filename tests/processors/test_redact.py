@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tracklog.processors.redact import REDACTED, Redactor
@@ -201,6 +201,9 @@ def test_words_must_be_words() -> None:
 @given(
     st.text(st.sampled_from("\"\\{}[]:=,@/ \n'") | st.sampled_from("abk1"), max_size=60), st.sampled_from(CREDENTIALS)
 )
+@example("':\\", CREDENTIALS[0])
+@example('": "', CREDENTIALS[0])
+@example('\\": \\"', CREDENTIALS[0])
 def test_what_is_left_is_json(noise: str, credential: str) -> None:
     """No replacement breaks a line, whatever stands around the secret."""
     for text in (

@@ -33,6 +33,9 @@ _START: Final = rb"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrtbf]))"
 # What the name of a secret ends in, where text assigns to it.
 _NAME: Final = rb"(?:api[_-]?key|authorization|password|passwd|token|secret|cookie)"
 
+# A quote of JSON within a line's text, however deep: an even number of backslashes would end that text.
+_QUOTE: Final = rb"(?:(?:\\\\){0,3}\\\"|')"
+
 # What follows a scheme or a header's name, and is no prose: "a bearer certificate" has no digits.
 _TOKEN: Final = rb"(?=[A-Za-z._~+/=-]{0,256}[0-9])[A-Za-z0-9._~+/=-]"
 
@@ -71,7 +74,7 @@ _NAMED: Final = (
     _Shape(
         # In a text that quotes: JSON that is cut short or stands amid prose, or what Python prints of a dict.
         ('\\"', "': "),
-        re.compile(rb"(?i)(" + _NAME + rb"(?:\\{1,7}\"|') {0,8}: {0,8}(?:\\{1,7}\"|'))[^\"\\']+"),
+        re.compile(rb"(?i)(" + _NAME + _QUOTE + rb" {0,8}: {0,8}" + _QUOTE + rb")[^\"\\']+"),
         rb"\1[redacted]",
     ),
     _Shape(

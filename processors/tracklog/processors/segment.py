@@ -1,6 +1,7 @@
 """Where a writer's lines go: a file that is locked while its writer lives, or a stream."""
 
 import contextlib
+import errno
 import io
 import os
 import select
@@ -41,9 +42,9 @@ class Segment:
 
     path: Path
     descriptor: int
-    locked: bool
-    device: int
-    inode: int
+    locked: bool = False
+    device: int = -1
+    inode: int = -1
 
     @classmethod
     def create(cls, path: Path) -> "Segment":
@@ -52,18 +53,29 @@ class Segment:
         :raises FileExistsError: There is one of this name.
         :raises OSError: It cannot be made.
         """
-        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        except FileExistsError:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path.parent)) from None
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
         descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o640)
-        locked = False
+        segment = cls(path, descriptor)
+        try:
+            segment._lock()
+        except BaseException:
+            segment.discard()
+            raise
+        return segment
+
+    def _lock(self) -> None:
         if sys.platform != "win32":
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                locked = True
+                fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.locked = True
             except OSError:
                 pass  # A file system without locks: the header says so, and nobody draws conclusions.
-        status = os.fstat(descriptor)
-        return cls(path, descriptor, locked, status.st_dev, status.st_ino)
+        status = os.fstat(self.descriptor)
+        self.device, self.inode = status.st_dev, status.st_ino
 
     def write(self, data: bytes) -> int:
         """Write bytes to its end."""

@@ -23,6 +23,9 @@ _SECOND: Final = 1_000_000_000
 _LARGE_STEP_NS: Final = 60 * _SECOND
 """A clock that goes back by more begins a new writer; by less, time stands still until it has caught up."""
 
+_MOST_LEFT: Final = 100
+"""Files that were begun and left, as an exception of a signal's handler came: so many are passed over."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -193,6 +196,9 @@ class Writer:
             self._stuck = False
         except Exception as error:  # noqa: BLE001
             self._complain(error)
+        except BaseException:
+            self._check_ns = 0  # Of a signal's handler: what it broke off is done by the next line.
+            raise
         finally:
             self._looking = False
             while self._waiting:
@@ -208,22 +214,25 @@ class Writer:
         if not isinstance(self._place, Path):
             return Stream(self._place)
         start = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(max(time.time_ns(), self._last_ns) // _SECOND))
-        while True:
-            self._segment += 1
-            name = f"{self._settings.service}.{start}.{self.id}.{self._segment:04d}.jsonl"
-            try:
-                return Segment.create(self._place / name)
-            except FileExistsError:
-                continue  # Begun and left by an exception of a signal's handler.
-            except BaseException:
-                self._segment -= 1
-                raise
+        for number in range(self._segment + 1, self._segment + _MOST_LEFT):
+            name = f"{self._settings.service}.{start}.{self.id}.{number:04d}.jsonl"
+            with contextlib.suppress(FileExistsError):
+                segment = Segment.create(self._place / name)
+                self._segment = number
+                return segment
+        raise FileExistsError(f"{name} and those before it exist")
 
     def _rotate(self, old: Segment, reason: str) -> None:
         """Go on in a new segment, which is locked before the old one is let go."""
         new = self._open()
-        self._end(old, reason, max(time.time_ns(), self._last_ns), segment=self._segment - 1)
-        self._start(new)
+        try:
+            self._end(old, reason, max(time.time_ns(), self._last_ns), segment=self._segment - 1)
+            self._target = None
+            self._start(new)
+        except BaseException:
+            if isinstance(new, Segment) and self._target is not new:
+                new.discard()
+            raise
 
     def _start(self, target: Target) -> None:
         """Write the first line of a segment."""
