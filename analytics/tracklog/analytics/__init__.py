@@ -1,6 +1,8 @@
 """Ask what agents did: answers from the database that `tracklog ingest` fills."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tracklog.processors.lazy import lazy_names
 
 if TYPE_CHECKING:
     from tracklog.analytics.errors import AmbiguousIdError, ExecutionNotFoundError
@@ -24,31 +26,17 @@ __all__ = [
     "TracklogError",
 ]
 
-_HOMES = {
-    "AmbiguousIdError": "tracklog.analytics.errors",
-    "AsyncExecutionAnalytics": "tracklog.analytics.faces",
-    "DatabaseError": "tracklog.ingester.errors",
-    "DatabaseUnreachableError": "tracklog.ingester.errors",
-    "ExecutionAnalytics": "tracklog.analytics.faces",
-    "ExecutionNotFoundError": "tracklog.analytics.errors",
-    "ExecutionStage": "tracklog.processors.states",
-    "ExecutionStatus": "tracklog.processors.states",
-    "Record": "tracklog.analytics.record",
-    "SchemaError": "tracklog.ingester.errors",
-    "TracklogError": "tracklog.processors.errors",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a name when it is first used: the command line's help must not wait for SQLAlchemy."""
-    try:
-        home = _HOMES[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    from importlib import import_module
-
-    value = globals()[name] = getattr(import_module(home), name)
-    return value
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "tracklog.analytics.errors": ("AmbiguousIdError", "ExecutionNotFoundError"),
+        "tracklog.analytics.faces": ("AsyncExecutionAnalytics", "ExecutionAnalytics"),
+        "tracklog.analytics.record": ("Record",),
+        "tracklog.ingester.errors": ("DatabaseError", "DatabaseUnreachableError", "SchemaError"),
+        "tracklog.processors.errors": ("TracklogError",),
+        "tracklog.processors.states": ("ExecutionStage", "ExecutionStatus"),
+    },
+)
 
 
 def __dir__() -> list[str]:

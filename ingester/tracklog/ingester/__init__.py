@@ -1,6 +1,8 @@
 """Tail log files and turn their lines into execution records in SQLite or PostgreSQL."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tracklog.processors.lazy import lazy_names
 
 if TYPE_CHECKING:
     from tracklog.ingester.errors import (
@@ -22,12 +24,20 @@ __all__ = [
     "Summary",
 ]
 
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "tracklog.ingester.errors": (
+            "DatabaseError",
+            "DatabaseRefusedError",
+            "DatabaseUnreachableError",
+            "SchemaError",
+            "SourceNotFoundError",
+        ),
+        "tracklog.ingester.ingester": ("Ingester", "Summary"),
+    },
+)
 
-def __getattr__(name: str) -> Any:
-    """Import what is asked for: readers need the tables and the errors, not the daemon with all it imports."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
 
-    module = "ingester" if name in ("Ingester", "Summary") else "errors"
-    return getattr(import_module(f"{__name__}.{module}"), name)
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

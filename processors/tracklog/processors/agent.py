@@ -3,7 +3,7 @@
 from typing import Any
 
 from tracklog.processors.events import log_event
-from tracklog.processors.execution import Id
+from tracklog.processors.executions import Id
 from tracklog.processors.tracker import Done, ExecutionTracker, NoOpTracker
 
 

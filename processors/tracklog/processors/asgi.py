@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from tracklog.processors.execution import execution
+from tracklog.processors.executions import execution
 from tracklog.processors.propagate import extract
 
 Scope = MutableMapping[str, Any]

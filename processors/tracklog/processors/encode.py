@@ -48,7 +48,7 @@ def shortened(line: bytes) -> bytes:
     """
     if len(line) <= MAX_FIELD_BYTES:
         return line
-    fields = orjson.loads(line)
+    fields = {_text_cut(name) if len(name) > _LONG_TEXT else name: value for name, value in orjson.loads(line).items()}
     sizes = {}
     for name, value in fields.items():
         encoded = orjson.dumps(value)

@@ -71,6 +71,8 @@ class ExecutionLog:
             raise ValueError("max_bytes and max_age are more than nothing")
         if not isinstance(log_dir, (str, os.PathLike)):
             raise TypeError(f"log_dir is a path, not {log_dir!r}; a stream is passed as stream=")
+        if stream is not None and not hasattr(stream, "write"):
+            raise TypeError(f"stream is something to write to, such as sys.stdout, not {stream!r}")
         settings = Settings(safe_name(service) if service else service_name(), max_bytes, max_age, durability)
         words = tuple(redact) if not isinstance(redact, str) else redact
         self._redact = Redactor(words)

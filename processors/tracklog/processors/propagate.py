@@ -97,7 +97,11 @@ def inject(carrier: C | None = None, *, env: bool = False) -> C | dict[str, str]
             for name, value in fields.items()
             if value is not None
         )
-        target[VARIABLE if env or target is os.environ else HEADER] = value
+        own = VARIABLE if env or target is os.environ else HEADER
+        # A header that came in under a name of other letters would be a second one, and the first to be found.
+        for name in [name for name in target if name != own and isinstance(name, str) and name.lower() == own.lower()]:
+            del target[name]
+        target[own] = value
     return target  # type: ignore[no-any-return]
 
 

@@ -248,6 +248,7 @@ class LLMCall:
         """Log the request; done by entering the call."""
         self._began = time.perf_counter_ns()
         self._run._calls.append(self)
+        self._run._stages[ExecutionStage.LLM_CALL] = self._began
         _call.set(self)
         # Not held any longer than it must be: with all its messages it may be large.
         request, self._request = self._request, None

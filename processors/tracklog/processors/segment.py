@@ -125,7 +125,7 @@ class Stream:
 
     stream: IO[Any]
     stalled: bool = False
-    """It was waited for in vain: then no line waits again until one was taken."""
+    """It was waited for in vain: then no line waits again until one was taken whole."""
 
     def write(self, data: bytes) -> int:
         """Write bytes behind what the program itself has written."""
@@ -148,7 +148,8 @@ class Stream:
                 self.stalled = True
                 raise
             taken = os.write(descriptor, data)
-        self.stalled = False
+        if taken == len(data):
+            self.stalled = False
         return taken
 
     def describe(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from tracklog.processors.context import Activation, enclosing_activations
 from tracklog.processors.events import log_event
-from tracklog.processors.execution import Id, begin
+from tracklog.processors.executions import Id, begin
 from tracklog.processors.ids import execution_id as new_execution_id
 from tracklog.processors.run import LLMCall, Run
 from tracklog.processors.states import ExecutionStage

@@ -241,18 +241,18 @@ class Writer:
         self._target = target
         self._size = 0
         self._renew_ns = time.monotonic_ns() + int(self._settings.max_age * _SECOND)
-        header = {
-            "level": "info",
-            "event": "writer opened",
-            "kind": Kind.WRITER_OPENED,
-            "format": FORMAT_VERSION,
-            "segment": self._segment,
-            "service": self._settings.service,
-            **program.describe(),
-            **target.describe(),
-        }
         counts = self._seq, self._written_lines, self._dropped_lines
         try:
+            header = {
+                "level": "info",
+                "event": "writer opened",
+                "kind": Kind.WRITER_OPENED,
+                "format": FORMAT_VERSION,
+                "segment": self._segment,
+                "service": self._settings.service,
+                **program.describe(),
+                **target.describe(),
+            }
             self._put_at(target, orjson.dumps(header), max(time.time_ns(), self._last_ns))
         except BaseException:
             self._target = None

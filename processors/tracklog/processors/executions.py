@@ -79,8 +79,9 @@ class execution:  # noqa: N801
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         activation = self._take()
-        activation.run.finish(exc)
-        activation.end()
+        if activation is not None:
+            activation.run.finish(exc)
+            activation.end()
 
     async def __aenter__(self) -> Run:
         return self.__enter__()
@@ -90,13 +91,15 @@ class execution:  # noqa: N801
     ) -> None:
         self.__exit__(exc_type, exc, traceback)
 
-    def _take(self) -> Activation:
+    def _take(self) -> Activation | None:
         """Find what is being left: the innermost that this recipe entered here; else what it entered last."""
         for activation in enclosing_activations():
             if activation in self._open:
                 del self._open[activation]
                 return activation
-        return self._open.popitem()[0]  # Left in another context than it was entered in.
+        with contextlib.suppress(KeyError):  # Left more often than it was entered.
+            return self._open.popitem()[0]  # Left in another context than it was entered in.
+        return None
 
     def __call__(self, function: F) -> F:
         """Track each call of a function, a coroutine function, a generator or an async generator."""
