@@ -11,6 +11,13 @@ from tracklog.ingester.sources import Checkpoint, Portion, Source, find
 
 _log = logging.getLogger("tracklog.ingester")
 
+_TURN_BYTES: Final = 1 << 20
+"""How much of one file is read before the next has its turn."""
+
+_BATCH_BYTES: Final = 4 << 20
+"""How much one transaction holds: some thousand lines, large enough that its fixed cost is small beside them, small
+enough that a batch takes well under a second and a few tens of MB."""
+
 _OPEN_FILES: Final = 256
 """How many quiet files are kept open, so that what is written before they are deleted is read."""
 
@@ -86,6 +93,17 @@ class Files:
         self._open[inode] = source
         return source
 
+    def batch(self) -> list[Portion]:
+        """Read, in turns, as much as one transaction holds; empty when there was nothing to read."""
+        portions: list[Portion] = []
+        read = 0
+        for portion in self.read(_TURN_BYTES):
+            portions.append(portion)
+            read += portion.bytes_read
+            if read >= _BATCH_BYTES:
+                break
+        return portions
+
     def read(self, limit: int) -> Iterator[Portion]:
         """Read each open file that has something to read once, about `limit` bytes of it."""
         for inode, source in list(self._open.items()):
@@ -125,6 +143,12 @@ class Files:
         """Note that a portion is in the database."""
         portion.source.committed(portion)
         self._known[portion.after.identity.locator] = portion.after
+
+    def begin_again(self) -> None:
+        """Read what is open from its beginning, into a database that knows none of it."""
+        self._known = {}
+        for source in self._open.values():
+            source.rewind(None)
 
     def rewind(self, known: Mapping[tuple[int, int], Checkpoint]) -> None:
         """Go back to what the database holds."""

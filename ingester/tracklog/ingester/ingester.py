@@ -24,24 +24,16 @@ from tracklog.ingester.errors import (
     TransactionConflictError,
 )
 from tracklog.ingester.files import Files
-from tracklog.ingester.fold import Changes
 from tracklog.ingester.sources import Portion
-from tracklog.ingester.store import Store
+from tracklog.ingester.store import Store, folded
 from tracklog.processors.line import Kind
 
 T = TypeVar("T")
 
 _log = logging.getLogger("tracklog.ingester")
 
-_TURN_BYTES: Final = 1 << 20
-"""How much of one file is read before the next has its turn."""
-
 _LONGEST_SCAN_SHARE: Final = 20
 """A scan takes at most one in so many parts of the time, whatever the number of files."""
-
-_BATCH_BYTES: Final = 4 << 20
-"""How much one transaction holds: some thousand lines, large enough that its fixed cost is small beside them, small
-enough that a batch takes well under a second and a few tens of MB."""
 
 _TICK: Final = 0.2
 """Seconds between scans without any hint of the watcher; those that take long are rarer."""
@@ -305,13 +297,7 @@ class Ingester:
 
     async def _batch(self, progress: Progress | None) -> bool:
         """Read a batch from the files that have something to read, and commit it; False when there was nothing."""
-        portions: list[Portion] = []
-        read = 0
-        for portion in self._files.read(_TURN_BYTES):
-            portions.append(portion)
-            read += portion.bytes_read
-            if read >= _BATCH_BYTES:
-                break
+        portions = self._files.batch()
         if not portions:
             return False
         await self._commit(portions)
@@ -320,11 +306,7 @@ class Ingester:
         return True
 
     async def _commit(self, portions: Sequence[Portion]) -> None:
-        changes = Changes()
-        for portion in portions:
-            for event in portion.events:
-                changes.add(event, portion.after.source_id)
-        await self._store.commit(portions, changes)
+        await self._store.commit(portions, folded(portions))
         for portion in portions:
             self._files.committed(portion)
             for event in portion.events:

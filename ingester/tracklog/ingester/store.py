@@ -172,6 +172,15 @@ class Store:
         self._repeating = inserted < len(logs)
 
 
+def folded(portions: Iterable[Portion]) -> Changes:
+    """Fold the lines of some portions into changes."""
+    changes = Changes()
+    for portion in portions:
+        for event in portion.events:
+            changes.add(event, portion.after.source_id)
+    return changes
+
+
 async def limit_waiting(connection: AsyncConnection) -> None:
     """Keep a transaction on PostgreSQL from waiting for ever; it also begins it, for asyncpg's own calls."""
     if not bulk.is_sqlite(connection):
