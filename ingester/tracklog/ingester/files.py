@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from tracklog.ingester.discover import Discovery, Found
+from tracklog.ingester.errors import SourceNotFoundError
 from tracklog.ingester.sources import Checkpoint, Portion, Source, find
 
 _log = logging.getLogger("tracklog.ingester")
@@ -56,6 +57,14 @@ class Files:
     def missing(self) -> list[str]:
         """Give the paths that do not exist."""
         return self._discovery.missing()
+
+    def require(self) -> None:
+        """Check that there is something at every path.
+
+        :raises SourceNotFoundError: One of them does not exist.
+        """
+        if missing := self.missing():
+            raise SourceNotFoundError(f"there is no file or directory {missing[0]}; name the one that agents log to")
 
     def scan(self) -> list[Source]:
         """Look for new files, renamed ones, and those that have changed since they were closed; give those opened."""

@@ -20,7 +20,6 @@ from tracklog.ingester.discover import watch
 from tracklog.ingester.errors import (
     DatabaseRefusedError,
     DatabaseUnreachableError,
-    SourceNotFoundError,
     TransactionConflictError,
 )
 from tracklog.ingester.files import Files
@@ -140,8 +139,7 @@ class Ingester:
         :raises SourceNotFoundError: One of the paths does not exist.
         :raises DatabaseUnreachableError: The database is away.
         """
-        if missing := self._files.missing():
-            raise SourceNotFoundError(f"there is no file or directory {missing[0]}; name the one that agents log to")
+        self._files.require()
         await self._store.prepare()
         await self._reload()
         before = await self._count_executions()

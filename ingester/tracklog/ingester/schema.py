@@ -316,7 +316,15 @@ tracklog_quarantine = Table(
     Column("reason", Key, nullable=False),
     Column("head", LargeBinary, nullable=False, comment="its first bytes"),
     Column("quarantined_at", Time, nullable=False),
+    Column("settled_at", Time, comment="when it was read after all"),
     PrimaryKeyConstraint("source_id", "line_offset"),
+)
+
+tracklog_purged = Table(
+    "tracklog_purged",
+    metadata,
+    Column("execution_id", Key, primary_key=True, comment="an execution that was pruned: its lines are passed over"),
+    Column("purged_at", Time, nullable=False),
 )
 
 tracklog_ingesters = Table(

@@ -201,10 +201,8 @@ class Source:
         descriptor = self.fileno()
         status = os.fstat(descriptor)
         checkpoint = self._look(descriptor, status)
-        compression = checkpoint.compression
-        if self._fetch is None or (compression is not None and not isinstance(self._fetch, Decompressed)):
-            self._fetch = Decompressed(descriptor, compression) if compression else plain(descriptor)
-        chunk = read_lines(self._fetch, checkpoint.position, limit, skipping=checkpoint.skipping)
+        fetch = self._reader(descriptor, checkpoint.compression)
+        chunk = read_lines(fetch, checkpoint.position, limit, skipping=checkpoint.skipping)
         portion = Portion(self, self.stored, checkpoint, bytes_read=chunk.position - checkpoint.position)
         if chunk.too_long is not None:
             long = chunk.too_long
@@ -229,6 +227,21 @@ class Source:
             self._unwrapper = Unwrapper(MAX_LINE_BYTES)
         self._note(portion, chunk.skipping, position, status, at_end=chunk.at_end)
         return portion
+
+    def reread(self, offset: int) -> Event | Rejected | None:
+        """Decode the one line at an offset again; None if no line ends there, or nothing is left of it.
+
+        :raises OSError: The file cannot be read.
+        """
+        fetch = self._reader(self.fileno(), self.checkpoint.compression)
+        lines = read_lines(fetch, offset, 1).lines
+        line = Unwrapper(MAX_LINE_BYTES).unwrap(*lines[0]) if lines and lines[0][0] == offset else None
+        return decode(line.text, line.offset, time=line.time) if line is not None else None
+
+    def _reader(self, descriptor: int, compression: Compression | None) -> Fetch:
+        if self._fetch is None or (compression is not None and not isinstance(self._fetch, Decompressed)):
+            self._fetch = Decompressed(descriptor, compression) if compression else plain(descriptor)
+        return self._fetch
 
     def read_torn(self) -> Portion | None:
         """Take what follows the last newline into the quarantine, once nobody is there to end the line.

@@ -92,24 +92,29 @@ class Store:
         :raises DatabaseUnreachableError: The database went away; whether it was committed, only the positions tell.
         """
         now = dt.datetime.now(dt.UTC)
-        executions = [changes.executions[key] for key in sorted(changes.executions)]
-        calls = [changes.llm_calls[key] for key in sorted(changes.llm_calls)]
-        logs = [changes.logs[key] for key in sorted(changes.logs)]
         async with self.transaction() as connection:
             await limit_waiting(connection)
             await self._move_positions(connection, portions, now)
             await _quarantine(connection, portions, now)
-            await _note_writers(connection, changes.writers)
-            await _upsert(connection, EXECUTIONS, _MOVED, executions)
-            await _upsert(connection, LLM_CALLS, {}, calls)
-            await self._insert_logs(connection, logs)
-            with_calls = sorted({execution_id for execution_id, _ in changes.llm_calls})
-            if with_calls:
-                await bulk.fetch(connection, _SUM_CALLS, with_calls)
-            touched = [row["execution_id"] for row in executions]
-            if touched:
-                await bulk.fetch(connection, _DERIVE_CHAINS, touched)
-                await mark_windows(connection, touched, self.host, now)
+            await self.add(connection, changes, now)
+
+    async def add(self, connection: AsyncConnection, changes: Changes, now: dt.datetime) -> None:
+        """Merge changes into what is there, but for executions that were pruned."""
+        await _note_writers(connection, changes.writers)
+        touched = sorted(changes.executions)
+        if not touched:
+            return
+        pruned = {row["execution_id"] for row in await bulk.fetch(connection, _PRUNED, touched)}
+        touched = [execution_id for execution_id in touched if execution_id not in pruned]
+        calls = [changes.llm_calls[key] for key in sorted(changes.llm_calls) if key[0] not in pruned]
+        logs = [changes.logs[key] for key in sorted(changes.logs) if key[0] not in pruned]
+        await _upsert(connection, EXECUTIONS, _MOVED, [changes.executions[execution_id] for execution_id in touched])
+        await _upsert(connection, LLM_CALLS, {}, calls)
+        await self._insert_logs(connection, logs)
+        if with_calls := sorted({call["execution_id"] for call in calls}):
+            await bulk.fetch(connection, _SUM_CALLS, with_calls)
+        await bulk.fetch(connection, _DERIVE_CHAINS, touched)
+        await mark_windows(connection, touched, self.host, now)
 
     async def _move_positions(self, connection: AsyncConnection, portions: Sequence[Portion], now: dt.datetime) -> None:
         """Move every position from where this batch began to where it ended, or fail."""
@@ -208,6 +213,8 @@ _MOVED: Final = {
     "moved_at": f"CASE WHEN {_LEFT} THEN t.created_at END",
     "moved_agent": f"CASE WHEN {_LEFT} THEN COALESCE(t.agent_name, '') END",
 }
+
+_PRUNED: Final = "SELECT execution_id FROM tracklog_purged WHERE execution_id IN ({keys})"
 
 _SUM_CALLS: Final = """
 UPDATE agent_executions SET

@@ -236,7 +236,18 @@ def upgrade() -> None:
         sa.Column("reason", Key, nullable=False),
         sa.Column("head", sa.LargeBinary(), nullable=False, comment="its first bytes"),
         sa.Column("quarantined_at", Time, nullable=False),
+        sa.Column("settled_at", Time, comment="when it was read after all"),
         sa.PrimaryKeyConstraint("source_id", "line_offset"),
+    )
+    op.create_table(
+        "tracklog_purged",
+        sa.Column(
+            "execution_id",
+            Key,
+            primary_key=True,
+            comment="an execution that was pruned: its lines are passed over",
+        ),
+        sa.Column("purged_at", Time, nullable=False),
     )
     op.create_table(
         "tracklog_ingesters",

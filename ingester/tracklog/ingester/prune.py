@@ -1,0 +1,70 @@
+"""Remove old executions from the database, and keep them from coming back when their lines are read again."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tracklog.ingester import bulk, schema
+from tracklog.ingester.store import Store, limit_waiting, mark_windows
+
+_PER_STEP: Final = 1000
+"""Executions a transaction removes: batches that wait for it hardly notice."""
+
+_TABLES: Final = (
+    ("agent_execution_logs", "execution_id"),
+    ("agent_llm_calls", "execution_id"),
+    ("agent_call_chains", "child_execution_id"),
+    ("agent_executions", "execution_id"),
+)
+
+
+async def prune(store: Store, before: dt.datetime, *, limit: int = _PER_STEP) -> int:
+    """Remove some of the executions whose last line is older than a time, whatever became of them.
+
+    Their ids are kept, and lines of theirs are passed over from then on; their share of the rollups goes with them.
+
+    :returns: How many were removed; 0 when none is left.
+    """
+    now = dt.datetime.now(dt.UTC)
+    table = schema.agent_executions
+    last_line = before.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    old = (
+        select(table.c.execution_id)
+        # What began later has no older line; the index is on the beginning. A line without a time has no age.
+        .where(table.c.created_at < before, table.c.last_key < last_line)
+        .order_by(table.c.created_at, table.c.execution_id)
+        .limit(limit)
+    )
+    async with store.transaction() as connection:
+        await limit_waiting(connection)
+        ids = sorted((await connection.scalars(old)).all())
+        if not ids:
+            return 0
+        if not bulk.is_sqlite(connection):
+            # Another ingester may have brought a late line since; only what is still old is removed.
+            locked = await connection.scalars(
+                select(table.c.execution_id)
+                .where(table.c.execution_id.in_(ids), table.c.last_key < last_line)
+                .order_by(table.c.execution_id)
+                .with_for_update()
+            )
+            ids = list(locked.all())
+        await bulk.insert(
+            connection,
+            schema.tracklog_purged,
+            ("execution_id", "purged_at"),
+            [(execution_id, now) for execution_id in ids],
+            "(execution_id) DO NOTHING",
+        )
+        await mark_windows(connection, ids, store.host, now)
+        await delete_executions(connection, ids)
+    return len(ids)
+
+
+async def delete_executions(connection: AsyncConnection, ids: Sequence[str]) -> None:
+    """Delete executions with all that belongs to them."""
+    for name, key in _TABLES:
+        await bulk.fetch(connection, f"DELETE FROM {name} WHERE {key} IN ({{keys}})", ids)

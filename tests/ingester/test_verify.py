@@ -1,0 +1,100 @@
+"""Files and database compared."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingester import kept
+from ingester.lines import dumps, stamped
+from tracklog.ingester import SourceNotFoundError
+from tracklog.ingester.prune import prune
+from tracklog.ingester.verify import Verification, verify
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    kept.write(tmp_path / "logs")
+    return tmp_path / "logs"
+
+
+def verified(database: str, logs: Path) -> Verification:
+    return kept.with_store(database, lambda store: verify(store, [str(logs)]))
+
+
+def test_what_was_ingested_is_what_the_files_say(database: str, logs: Path) -> None:
+    """All lines and all executions are compared, those of copies and of compressed files too."""
+    kept.ingest(database, logs)
+    assert Verification(files=4, lines=31, executions=6) == verified(database, logs)
+
+
+def test_what_is_not_read_yet_is_no_difference(database: str, logs: Path) -> None:
+    """An agent logs on, and the ingester is behind."""
+    kept.ingest(database, logs)
+    with (logs / "a.jsonl").open("ab") as file:
+        file.write(dumps(*(stamped("a", seq, execution_id="a1", event="late") for seq in (19, 20))))
+    result = verified(database, logs)
+    assert (None, 2, 5) == (result.difference, result.unread, result.executions)
+
+
+def test_rows_of_files_that_are_gone_are_no_difference(database: str, logs: Path) -> None:
+    """Of them nothing can be compared."""
+    kept.ingest(database, logs)
+    (logs / "b.jsonl.gz").unlink()
+    result = verified(database, logs)
+    assert (None, 4, 2) == (result.difference, result.executions, result.elsewhere)
+
+
+def test_what_was_pruned_is_no_difference(database: str, logs: Path) -> None:
+    """Executions that were removed on purpose are counted."""
+    from ingester.lines import START
+
+    kept.ingest(database, logs)
+    kept.with_store(database, lambda store: prune(store, START.replace(second=30)))
+    result = verified(database, logs)
+    assert (None, 3, 3) == (result.difference, result.executions, result.pruned)
+
+
+CHANGES: list[tuple[str, str, str, dict[str, Any], str]] = [
+    ("agent_execution_logs", "execution_id", "a2", {}, "a line of execution a2, is not in the database"),
+    ("agent_execution_logs", "execution_id", "f1", {"message": "bye"}, "another message of execution f1"),
+    ("agent_executions", "execution_id", "a1", {"output_data": 1}, "another output_data of execution a1"),
+    ("agent_executions", "execution_id", "b2", {"duration_ms": 12.0}, "another duration_ms of execution b2"),
+    ("agent_executions", "execution_id", "b2", {"llm_tokens_used": 8}, "another llm_tokens_used of execution b2"),
+    ("agent_executions", "execution_id", "b1", {}, "agent_executions has 0 rows of execution b1"),
+    ("agent_llm_calls", "execution_id", "a3", {"response": {"text": "no"}}, "another response of execution a3"),
+    ("agent_llm_calls", "execution_id", "a3", {}, "agent_llm_calls has 0 rows of execution a3"),
+    ("agent_call_chains", "child_execution_id", "a2", {"parent_execution_id": "x"}, "another parent_execution_id"),
+    ("agent_execution_logs", "execution_id", "f1", {"execution_id": "f2"}, "foreign.log, byte 0"),
+    ("agent_execution_logs", "execution_id", "f1", {"seq": 1}, "foreign.log, byte 0"),
+]
+
+
+@pytest.mark.parametrize(("table", "key", "value", "values", "message"), CHANGES)
+def test_a_difference_is_found(
+    database: str, logs: Path, table: str, key: str, value: str, values: dict[str, Any], message: str
+) -> None:
+    """Whatever was changed, lost or added, the sentence says where."""
+    kept.ingest(database, logs)
+    kept.change(database, table, key, value, **values)
+    found = verified(database, logs).difference
+    assert found is not None
+    assert message in found
+
+
+def test_an_execution_that_no_file_tells_of_is_found(database: str, logs: Path) -> None:
+    """A row that says it comes from a file, of which no line is."""
+    kept.ingest(database, logs)
+    moved = {"execution_id": "ghost"}
+    kept.change(database, "agent_executions", "execution_id", "f1", **moved)
+    kept.change(database, "agent_execution_logs", "execution_id", "f1", **moved)
+    found = verified(database, logs).difference
+    assert found is not None
+    assert "f1" in found
+
+
+def test_a_path_must_exist(database: str, logs: Path) -> None:
+    """A typing error must not pass for a database that is right."""
+    kept.ingest(database, logs)
+    with pytest.raises(SourceNotFoundError, match="nowhere"):
+        verified(database, logs / "nowhere")
