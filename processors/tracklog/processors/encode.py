@@ -38,7 +38,8 @@ def encode(fields: Mapping[str, Any]) -> bytes:
         return orjson.dumps(fields, _plain, _OPTIONS)
     except Exception:  # noqa: BLE001
         # Keys that are no text, huge numbers, lone surrogates, cycles, or an object whose own methods fail.
-        return orjson.dumps(_sanitised(fields, 0, set()))
+        # Each field by itself: whatever one of them is, the line is an object.
+        return orjson.dumps({_key(name): _sanitised(value, 1, {id(fields)}) for name, value in fields.items()})
 
 
 def shortened(line: bytes) -> bytes:
@@ -100,7 +101,14 @@ def _plain(value: Any) -> Any:
 
 def _sanitised(value: Any, depth: int, above: set[int]) -> Any:
     """Give a value that orjson takes, whatever it was; `above` are the objects that it is part of."""
-    if value is None or isinstance(value, bool):
+    try:
+        return _taken_apart(value, depth, above)
+    except Exception:  # noqa: BLE001
+        return _printed(value)  # Its own methods fail, or it is not what its class says, as a mock or a dead proxy.
+
+
+def _taken_apart(value: Any, depth: int, above: set[int]) -> Any:
+    if value is None or value is True or value is False:
         return value
     if isinstance(value, float):
         return float.__float__(value)
@@ -124,8 +132,6 @@ def _sanitised(value: Any, depth: int, above: set[int]) -> Any:
         except Exception:  # noqa: BLE001
             plain = _plain(value)
         return _sanitised(plain, depth + 1, above)
-    except Exception:  # noqa: BLE001
-        return _printed(value)
     finally:
         above.discard(id(value))
 
@@ -136,7 +142,10 @@ def _text(value: str) -> str:
 
 
 def _key(key: Any) -> str:
-    return _text(key) if isinstance(key, str) else _printed(key)
+    try:
+        return _text(key) if isinstance(key, str) else _printed(key)
+    except Exception:  # noqa: BLE001
+        return _printed(key)
 
 
 def _printed(value: Any) -> str:

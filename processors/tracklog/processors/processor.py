@@ -113,7 +113,11 @@ class ExecutionLog:
         return self
 
     def __reduce__(self) -> tuple[object, ...]:
-        # In another process it is that one's log of the same directory.
+        # In another process it is that one's log of the same directory, or of its standard stream.
+        *how, stream = self._how
+        for name in ("stdout", "stderr"):
+            if stream is not None and stream in (getattr(sys, name), getattr(sys, f"__{name}__")):
+                return _unpickle, (*how, name)
         return _unpickle, self._how
 
 
@@ -137,7 +141,7 @@ def _fields(
             fields["logger"] = logger_name
     if "exc_info" in fields:
         _render_exception(fields)
-    elif isinstance(fields.get("exception"), list):
+    elif type(fields.get("exception")) is list:
         fields["exception"] = [_without_locals(error) for error in fields["exception"]]
     if "positional_args" in fields:
         _interpolate(fields)
@@ -213,7 +217,7 @@ def _unpickle(
     max_bytes: int,
     max_age: float,
     durability: Durability,
-    stream: IO[Any] | None,
+    stream: IO[Any] | str | None,
 ) -> ExecutionLog:
     return ExecutionLog(
         log_dir,
@@ -222,7 +226,7 @@ def _unpickle(
         max_bytes=max_bytes,
         max_age=max_age,
         durability=durability,
-        stream=stream,
+        stream=getattr(sys, stream) if isinstance(stream, str) else stream,
     )
 
 
