@@ -8,7 +8,17 @@ import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, overload
 
-from tracklog.analytics.answers import calls, chains, executions, ingestion, performance, prefixes, timeline, why
+from tracklog.analytics.answers import (
+    calls,
+    chains,
+    executions,
+    ingestion,
+    losses,
+    performance,
+    prefixes,
+    timeline,
+    why,
+)
 from tracklog.analytics.query import Query
 from tracklog.analytics.reader import Reader, open_database
 from tracklog.ingester.database import DEFAULT_URL, ENVIRONMENT_VARIABLE
@@ -126,6 +136,8 @@ class ExecutionAnalytics(Connected):
     get_recent_executions = SyncAnswer(executions.get_recent_executions)
     get_skipped_executions = SyncAnswer(executions.get_skipped_executions)
     get_ingestion = SyncAnswer(ingestion.get_ingestion)
+    get_losses = SyncAnswer(losses.get_losses)
+    get_quarantined_lines = SyncAnswer(losses.get_quarantined_lines)
     resolve_prefix = SyncAnswer(prefixes.resolve_prefix)
     shortest_prefixes = SyncAnswer(prefixes.shortest_prefixes)
 
@@ -156,6 +168,8 @@ class AsyncExecutionAnalytics(Connected):
     get_recent_executions = AsyncAnswer(executions.get_recent_executions)
     get_skipped_executions = AsyncAnswer(executions.get_skipped_executions)
     get_ingestion = AsyncAnswer(ingestion.get_ingestion)
+    get_losses = AsyncAnswer(losses.get_losses)
+    get_quarantined_lines = AsyncAnswer(losses.get_quarantined_lines)
     resolve_prefix = AsyncAnswer(prefixes.resolve_prefix)
     shortest_prefixes = AsyncAnswer(prefixes.shortest_prefixes)
 

@@ -6,7 +6,6 @@ import datetime as dt
 import logging
 import os
 import random
-import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -100,7 +99,7 @@ class Ingester:
             raise TypeError("paths is a list of paths")
         self.stale_after = stale_after
         self.remove_after = remove_after
-        host = host or os.environ.get("TRACKLOG_HOST") or socket.gethostname()
+        host = presence.host_name(host)
         self._store = Store(database or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_URL, host)
         self._judge = verdicts.Judge()
         self._files = Files(

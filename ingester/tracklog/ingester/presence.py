@@ -2,14 +2,21 @@
 
 import datetime as dt
 import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
 import orjson
+from sqlalchemy import select
 
 from tracklog.ingester import bulk, schema
 from tracklog.ingester.store import Store, limit_waiting
+
+
+def host_name(given: str | None = None) -> str:
+    """Name this machine: as it was given, else TRACKLOG_HOST, else its own name."""
+    return given or os.environ.get("TRACKLOG_HOST") or socket.gethostname()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,14 @@ class Presence:
     bytes_behind: int
     started_at: dt.datetime
     stopped: bool = False
+
+
+async def noted_paths(store: Store) -> list[str]:
+    """Give the paths that this host's ingester follows, or followed last; none if there never was one."""
+    table = schema.tracklog_ingesters.c
+    async with store.transaction() as connection:
+        paths = await connection.scalar(select(table.paths).where(table.host == store.host))
+    return list(paths or ())
 
 
 async def note(store: Store, presence: Presence) -> None:

@@ -100,10 +100,15 @@ class Source:
         return status.st_size != self.seen_size or status.st_mtime_ns != self.seen_mtime_ns
 
     def bytes_behind(self) -> int:
-        """Count the bytes that are on disk and not committed; of a compressed file that is not at its end, its size."""
+        """Count the bytes that are on disk and not committed; of a compressed file that is not at its end, its size.
+
+        The beginning of a line that its writer has not ended, after all lines that there were, is not behind.
+        """
         try:
             size = os.fstat(self.fileno()).st_size
         except OSError:
+            return 0
+        if self.at_end and size == self.seen_size:
             return 0
         if self.checkpoint.compression is not None:
             return 0 if self.at_end else size

@@ -112,9 +112,10 @@ def test_an_empty_answer_is_an_answer(stored: Stored, ask: Asker) -> None:
     """Nothing found is said in words, in JSON as nothing, and is no failure."""
     assert ask.text("list") == "No executions yet.\n"
     assert ask.text("list", "--agent", "Nobody") == "No executions match.\n"
-    assert ask.text("failed") == "Nothing failed in the last 24 hours.\n"
+    never = "\nNothing was ever ingested into this database.\n"
+    assert ask.text("failed") == "Nothing failed in the last 24 hours.\n" + never
     assert ask.text("slow", "--over", "2min") == "Nothing took longer than 2 min in the last 24 hours.\n"
-    assert ask.text("stats") == "No executions in the last 24 hours.\n"
+    assert ask.text("stats") == "No executions in the last 24 hours.\n" + never
     assert [ask.json(command) for command in ("list", "failed", "slow", "stats")] == [[], [], [], []]
 
 
@@ -129,7 +130,9 @@ def test_control_characters_are_written_out(room: Stored, ask: Asker) -> None:
 def test_failed(room: Stored, ask: Asker) -> None:
     """`failed` names the stage and the error, also of what crashed."""
     lines = ask.text("failed").splitlines()
-    assert [line.split()[:4] for line in lines[1:]] == [
+    assert lines[-2] == ""
+    assert lines[-1].startswith("Ingested as of ")
+    assert [line.split()[:4] for line in lines[1:-2]] == [
         ["editor-2", "Editor", "crashed", lines[1].split()[3]],
         ["editor-1", "Editor", "failed", lines[2].split()[3]],
     ]

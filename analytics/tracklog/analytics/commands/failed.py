@@ -32,4 +32,5 @@ def command(asked: Asked, agent: str | None, vault: str | None, hours: float, li
                 Listed(Column("ERROR", least=20), lambda record: one_line(error_of(record)) or units.NOTHING),
             ],
             empty=f"Nothing failed in the last {hours:g} hours.",
+            fresh=True,
         )

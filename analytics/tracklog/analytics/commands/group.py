@@ -19,6 +19,11 @@ COMMANDS: Final = {
     "slow": ("slow", "List slow executions and what took their time."),
     "stats": ("stats", "Measure agents: success, durations, errors, tokens."),
     "chain": ("chain", "Draw who called whom."),
+    "doctor": ("doctor", "Say whether everything that was written is in the database."),
+    "quarantine": ("quarantine", "Look at log lines that could not be read."),
+    "verify": ("verify", "Compare the log files with the database."),
+    "rebuild": ("rebuild", "Make the database anew from the log files."),
+    "prune": ("prune", "Remove old executions from the database."),
     "db": ("db", "Look after the database's schema."),
     "demo": ("demo", "Run a small room of agents, then show what became of them."),
 }
@@ -128,6 +133,7 @@ def tracklog(context: click.Context, database: str | None, as_json: bool) -> Non
     The database is a path, sqlite:///PATH or postgresql://USER@HOST/NAME; without --db it is what TRACKLOG_DATABASE_URL
     says, else sqlite:///tracklog.db. Ids may be shortened to any beginning that is unique.
 
-    Exit codes: 0 done, 1 failure, 2 usage or ambiguous id, 3 not found, 5 the database cannot be used.
+    Exit codes: 0 done, 1 failure, 2 usage or ambiguous id, 3 not found, 4 a check failed, 5 the database cannot be
+    used.
     """
     context.obj = Given(database, as_json)

@@ -4,26 +4,21 @@ import asyncio
 import datetime as dt
 import logging
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from tracklog.analytics.commands import units
 from tracklog.analytics.commands.asked import Asked, asks
 from tracklog.analytics.commands.duration import Duration
+from tracklog.analytics.commands.progress import reading
 from tracklog.analytics.commands.screen import print_json
 from tracklog.analytics.commands.text import safe
 from tracklog.ingester.database import database_url, shown
 from tracklog.ingester.ingester import Ingester, Progress, Summary
 
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-
 _GRACE_SECONDS = 4
 """How long the batch at hand may take to end after a signal; then it is rolled back, and read again next time."""
-
-_BACKLOG_BYTES = 1_000_000
-"""Less is read before a bar would be seen."""
 
 
 class _ToStderr(logging.Handler):
@@ -94,30 +89,8 @@ def command(
 
 
 def _once(ingester: Ingester) -> Summary:
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        return asyncio.run(_read(ingester, None))
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        return asyncio.run(_read(ingester, _on(bar)))
-
-
-def _on(bar: "Bar") -> Progress:
-    task = bar.add_task("reading", visible=False)
-
-    def show(summary: Summary) -> None:
-        bar.update(
-            task,
-            total=summary.bytes_total,
-            completed=summary.bytes_read,
-            visible=summary.bytes_total >= _BACKLOG_BYTES,
-        )
-
-    return show
+    with reading() as progress:
+        return asyncio.run(_read(ingester, progress))
 
 
 async def _read(ingester: Ingester, progress: Progress | None) -> Summary:

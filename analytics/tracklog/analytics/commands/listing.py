@@ -9,6 +9,7 @@ from rich.text import Text
 from tracklog.analytics.commands import screen
 from tracklog.analytics.commands.asked import Asked
 from tracklog.analytics.commands.columns import Column
+from tracklog.analytics.commands.freshness import freshness
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.record import Record
 
@@ -31,11 +32,13 @@ def print_list(
     columns: Sequence[Listed],
     *,
     empty: str,
+    fresh: bool = False,
     next_id: Callable[[Record], bool] = lambda _record: True,
 ) -> None:
     """Print executions with their ids in front.
 
     :param empty: What to say when there are none.
+    :param fresh: Say how far it can be trusted: for lists whose shortness is good news.
     :param next_id: Tells the execution that is worth being looked at next.
     """
     if asked.json:
@@ -44,6 +47,7 @@ def print_list(
     out = Screen()
     if not records:
         out.print(Text(empty))
+        _print_freshness(out, analytics, fresh=fresh)
         return
     shortest = short_ids(out, analytics, [record["execution_id"] for record in records])
     table = out.table(
@@ -54,8 +58,14 @@ def print_list(
         ),
     )
     out.print(table)
+    _print_freshness(out, analytics, fresh=fresh)
     worth = next((record for record in records if next_id(record)), records[0])
     out.hint(asked.hint("show", shortest.get(worth["execution_id"], worth["execution_id"])))
+
+
+def _print_freshness(out: Screen, analytics: "ExecutionAnalytics", *, fresh: bool) -> None:
+    if fresh:
+        out.print(Text(), freshness(analytics.get_ingestion()))
 
 
 def short_ids(out: Screen, analytics: "ExecutionAnalytics", execution_ids: Sequence[str]) -> dict[str, str]:

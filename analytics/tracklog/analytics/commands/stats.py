@@ -6,6 +6,7 @@ from rich.text import Text
 from tracklog.analytics.commands import screen, units
 from tracklog.analytics.commands.asked import Asked, asks, option_hours, option_vault
 from tracklog.analytics.commands.columns import Column
+from tracklog.analytics.commands.freshness import freshness
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import one_line
 from tracklog.analytics.record import Record
@@ -40,17 +41,18 @@ def command(asked: Asked, agent: str | None, vault: str | None, hours: float) ->
             if asked.json:
                 screen.print_json(report)
             else:
-                _print_one(asked, report, hours)
+                _print_one(asked, report, hours, analytics.get_ingestion())
             return
         reports = analytics.performance_by_agent(hours, vault)
-    if asked.json:
-        screen.print_json(reports)
-        return
+        if asked.json:
+            screen.print_json(reports)
+            return
+        ingestion = analytics.get_ingestion()
     out = Screen()
     if not reports:
-        out.print(Text(f"No executions in the last {hours:g} hours."))
+        out.print(Text(f"No executions in the last {hours:g} hours."), Text(), freshness(ingestion))
         return
-    out.print(out.table(_COLUMNS, map(_row, reports)))
+    out.print(out.table(_COLUMNS, map(_row, reports)), Text(), freshness(ingestion))
     worst = max(reports, key=lambda report: sum(report.common_errors.values()))
     if worst.agent_name is not None:
         out.hint(asked.hint("stats", worst.agent_name))
@@ -78,11 +80,12 @@ def _success(report: Record) -> str:
     return units.share(report.success_rate) if ended else units.NOTHING
 
 
-def _print_one(asked: Asked, report: Record, hours: float) -> None:
+def _print_one(asked: Asked, report: Record, hours: float, ingestion: Record) -> None:
     out = Screen()
     runs = units.plural(report.total_executions, "execution")
     out.print(Text(one_line(report.agent_name), "bold").append(f"  {runs} in the last {hours:g} hours", "not bold"))
     if not report.total_executions:
+        out.print(Text(), freshness(ingestion))
         out.hint(asked.hint("why", report.agent_name))
         return
     timed = report.p50_duration_ms is not None
@@ -110,4 +113,6 @@ def _print_one(asked: Asked, report: Record, hours: float) -> None:
         columns = (Column("ERROR", least=20), Column("EXECUTIONS", right=True))
         rows = [(one_line(error), units.count(number)) for error, number in report.common_errors.items()]
         out.print(Text(), out.table(columns, rows))
+    out.print(Text(), freshness(ingestion))
+    if report.common_errors:
         out.hint(asked.hint("failed", "--agent", report.agent_name))

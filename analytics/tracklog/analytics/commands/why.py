@@ -5,10 +5,10 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from tracklog.analytics.answers.endings import error_of
-from tracklog.analytics.answers.ingestion import reservation
 from tracklog.analytics.commands import screen, units
 from tracklog.analytics.commands.asked import Asked, asks, option_vault
 from tracklog.analytics.commands.columns import Column
+from tracklog.analytics.commands.freshness import freshness
 from tracklog.analytics.commands.listing import short_ids
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import one_line, safe
@@ -56,7 +56,7 @@ def command(asked: Asked, agent: str, conversation: str | None, vault: str | Non
         where = f" in conversation {one_line(last.conversation_id)}" if last.conversation_id else ""
         where += f" in vault {one_line(last.vault_id)}" if last.vault_id else ""
         out.print(Text(), Text(f"It last ran at {units.moment(last.created_at)}{where}: {one_line(last.status)}."))
-    out.print(Text(), Text(_ingestion(result.ingestion), style="dim"))
+    out.print(Text(), freshness(result.ingestion))
     if result.executions:
         newest = result.executions[0].execution_id
         out.hint(asked.hint("show", shortest.get(newest, newest)))
@@ -91,16 +91,3 @@ def _evidence(out: Screen, shortest: dict[str, str], result: Record) -> Renderab
 def _presence(agent: Record) -> tuple[str, str]:
     counts = ", ".join(f"{one_line(name)} {number:,}" for name, number in agent.status_counts.items())
     return one_line(agent.agent_name) or units.NOTHING, counts
-
-
-def _ingestion(ingestion: Record) -> str:
-    """Say in a sentence how far these answers can be trusted."""
-    if ingestion.as_of is None:
-        return "Nothing was ever ingested into this database."
-    unread = ingestion.lines_quarantined
-    parts = [f"Ingested as of {units.moment(ingestion.as_of)}"]
-    if unread:
-        parts.append(f"all but {units.plural(unread, 'line')} that could not be read")
-    if (doubt := reservation(ingestion)) is not None:
-        parts.append(doubt)
-    return ", ".join(parts) + "."

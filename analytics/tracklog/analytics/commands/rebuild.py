@@ -1,0 +1,39 @@
+"""The command `rebuild`: the database made anew from the files."""
+
+import dataclasses
+
+import click
+
+from tracklog.analytics.commands import units
+from tracklog.analytics.commands.asked import Asked, asks
+from tracklog.analytics.commands.progress import reading
+from tracklog.analytics.commands.screen import print_json
+from tracklog.analytics.commands.stores import option_host, paths_of, with_store
+from tracklog.ingester.rebuild import Rebuilt, rebuild
+from tracklog.ingester.store import Store
+
+
+@click.command("rebuild")
+@click.argument("paths", nargs=-1, metavar="[PATH...]")
+@option_host
+@asks
+def command(asked: Asked, paths: tuple[str, ...], host: str | None) -> None:
+    """Make the database anew from the log files, in one transaction.
+
+    All files below PATH, or below what the ingester of this host follows, are read. Kept are verdicts, what was pruned,
+    and what came from files that are gone; agents, the ingester and readers may go on meanwhile.
+    """
+    with reading() as progress:
+
+        async def renew(store: Store) -> Rebuilt:
+            return await rebuild(store, await paths_of(store, paths), progress)
+
+        result = with_store(asked, host, renew, make=bool(paths))
+    if asked.json:
+        print_json(dataclasses.asdict(result))
+        return
+    kept = f"; kept {units.plural(result.kept, 'execution')} of files that are gone" if result.kept else ""
+    click.echo(
+        f"Made {units.plural(result.executions, 'execution')} anew from {units.plural(result.lines, 'line')} of"
+        f" {units.plural(result.files, 'file')}{kept}."
+    )

@@ -1,0 +1,185 @@
+"""The commands that look after a database: doctor, quarantine, verify, rebuild, prune."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ingester import kept
+from ingester.lines import dumps, stamped
+from tracklog.analytics.commands.group import tracklog
+
+GOOD = b'{"event":"hello","execution_id":"e1","agent_name":"A"}\n'
+
+
+class Caretaker:
+    """Runs commands on one database, as this host."""
+
+    def __init__(self, database: str, logs: Path) -> None:
+        self._environment = {"TRACKLOG_DATABASE_URL": database, "TRACKLOG_HOST": kept.HOST}
+        self.logs = logs
+
+    def run(self, *arguments: str) -> Result:
+        """Run a command."""
+        return CliRunner(env=self._environment).invoke(tracklog, list(arguments))
+
+    def text(self, *arguments: str, code: int = 0) -> str:
+        """Run a command and give what it prints."""
+        done = self.run(*arguments)
+        assert done.exit_code == code, done.output
+        return done.stdout
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        """Run a command with --json and give its answer."""
+        return json.loads(self.text(*arguments, "--json", code=code))
+
+    def ingest(self) -> None:
+        """Read what is there."""
+        self.text("ingest", str(self.logs), "--once")
+
+
+@pytest.fixture
+def care(database: str, tmp_path: Path) -> Caretaker:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "a.jsonl").write_bytes(GOOD)
+    return Caretaker(database, logs)
+
+
+def test_all_is_well(care: Caretaker) -> None:
+    """Everything that was written is in the database, and `doctor` says so, of the paths that were ingested."""
+    care.ingest()
+    assert "Everything that was written is in the database." in care.text("doctor")
+    report = care.json("doctor")
+    assert report["complete"]
+    assert (report["files"]["files"], report["files"]["unread"]) == (1, [])
+
+
+def test_nothing_was_ever_ingested(care: Caretaker) -> None:
+    """A database without an ingester holds nothing of what was written."""
+    care.text("db", "upgrade")
+    assert "none has ever worked on this database" in care.text("doctor", code=4)
+    assert "1 file, 55 bytes: 55 bytes of 1 file not in the database" in care.text("doctor", str(care.logs), code=4)
+
+
+def test_unread_lines_are_missed(care: Caretaker) -> None:
+    """They are named with their file; the beginning of a line is none yet."""
+    care.ingest()
+    line = b'{"event":"not yet ended","execution_id":"e1"}\n'
+    with (care.logs / "a.jsonl").open("ab") as file:
+        file.write(line[:15])
+    assert "1 file ending within a line" in care.text("doctor")
+    with (care.logs / "a.jsonl").open("ab") as file:
+        file.write(line[15:] + b'{"half')
+    shown = " ".join(care.text("doctor", code=4).split())
+    assert f"{care.logs / 'a.jsonl'}: {len(line)} bytes" in shown
+    assert "Not everything that was written is in the database." in shown
+    care.ingest()
+    care.text("doctor")
+
+
+def test_a_file_that_cannot_be_read_is_missed(care: Caretaker) -> None:
+    """What is in it nobody knows."""
+    care.ingest()
+    report = care.json("doctor", str(care.logs), str(care.logs / "gone"), code=4)
+    assert {str(care.logs / "gone"): os.strerror(2)} == report["files"]["unreadable"]
+
+
+def test_missing_numbers_are_named(care: Caretaker) -> None:
+    """A gap in `seq` is the proof of a loss."""
+    lines = [stamped("w", seq, execution_id="e2") for seq in (2, 3, 7, 9)]
+    end = stamped("w", 10, kind="writer.closed", lines_written=5, lines_dropped=4, reason="exit")
+    (care.logs / "w.jsonl").write_bytes(dumps(*lines, end))
+    care.ingest()
+    assert "5 lines of 1 of 1 writer missing" in (shown := care.text("doctor", code=4))
+    assert "(w): 5, seq 1, 4–6, 8; it could not write 4" in shown
+    (gap,) = care.json("doctor", code=4)["losses"]["gaps"]
+    assert (gap["lines_missing"], gap["missing"]) == (5, [[1, 1], [4, 6], [8, 8]])
+
+
+def test_a_line_that_cannot_be_read(care: Caretaker) -> None:
+    """It is listed, shown with its escapes written out, tried again, and no longer missed when it was read."""
+    path = care.logs / "a.jsonl"
+    # So much around it that neither the head nor the tail of the file tell of it.
+    path.write_bytes(GOOD * 40 + b'{"event": \x1b[31m"x"}\n' + GOOD * 40)
+    care.ingest()
+    assert "1 line could not be read" in care.text("doctor", code=4)
+    (line,) = care.json("quarantine", "list")["lines"]
+    assert (line["line_offset"], line["length"], line["file"]) == (40 * len(GOOD), 19, str(path))
+    assert line["id"] in care.text("quarantine", "list")
+    shown = care.text("quarantine", "show", line["id"][:6])
+    assert '{"event": \\x1b[31m"x"}' in shown
+    assert "0 lines could be read now, 1 still cannot be." in care.text("quarantine", "retry")
+    with path.open("r+b") as file:
+        file.seek(40 * len(GOOD))
+        file.write(b'{"execution_id":17}\n')
+    assert "1 line could be read now, 0 still cannot be." in care.text("quarantine", "retry")
+    assert "Every line could be read." in care.text("quarantine", "list")
+    care.text("doctor")
+
+
+def test_a_line_that_is_not_in_quarantine(care: Caretaker) -> None:
+    """An id that nothing has, and one that several have."""
+    (care.logs / "a.jsonl").write_bytes(b"no\nnor this\n")
+    care.ingest()
+    assert care.run("quarantine", "show", "zzz").exit_code == 3
+    done = care.run("quarantine", "show", "")
+    assert done.exit_code == 2
+    assert "several lines" in done.stderr
+
+
+def test_verify_and_rebuild(care: Caretaker, database: str) -> None:
+    """A difference is code 4 and a sentence; after a rebuild there is none."""
+    care.ingest()
+    assert "No difference: 1 line of 1 execution in 1 file." in care.text("verify")
+    kept.change(database, "agent_executions", "execution_id", "e1", agent_name="B")
+    assert "agent_executions has another agent_name of execution e1" in care.text("verify", code=4)
+    assert care.json("verify", code=4)["difference"]
+    assert "Made 1 execution anew from 1 line of 1 file." in care.text("rebuild")
+    assert care.json("verify", str(care.logs)) == {
+        "files": 1,
+        "lines": 1,
+        "executions": 1,
+        "unread": 0,
+        "elsewhere": 0,
+        "pruned": 0,
+        "difference": None,
+    }
+
+
+def test_rebuild_makes_a_database(care: Caretaker) -> None:
+    """From named files, where there is none."""
+    assert "Made 1 execution anew" in care.text("rebuild", str(care.logs))
+    assert [record["execution_id"] for record in care.json("list")] == ["e1"]
+
+
+def test_prune(care: Caretaker) -> None:
+    """What is old goes, and is not a difference."""
+    (care.logs / "old.jsonl").write_bytes(dumps(stamped("w", 1, execution_id="old")))
+    care.ingest()
+    assert "Removed 1 execution " in care.text("prune", "--older-than", "1d")
+    assert [record["execution_id"] for record in care.json("list")] == ["e1"]
+    assert care.json("prune", "--older-than", "1d")["executions"] == 0
+    assert "1 execution pruned" in care.text("verify")
+
+
+@pytest.mark.parametrize("command", ["doctor", "verify", "rebuild", "quarantine list", "prune --older-than 1d"])
+def test_a_database_that_is_not_there(command: str, tmp_path: Path) -> None:
+    """None is made."""
+    path = tmp_path / "none.db"
+    done = CliRunner().invoke(tracklog, [*command.split(), "--db", str(path)])
+    assert done.exit_code == 5
+    assert "there is no database" in done.stderr
+    assert not path.exists()
+
+
+def test_without_paths_there_must_have_been_an_ingester(care: Caretaker) -> None:
+    """Else nobody knows where the files are."""
+    care.text("db", "upgrade")
+    for command in ("verify", "rebuild"):
+        done = care.run(command)
+        assert done.exit_code == 2
+        assert "name the log files" in done.stderr
