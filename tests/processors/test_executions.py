@@ -350,7 +350,7 @@ def test_one_recipe_is_entered_by_many_threads(logs: Path) -> None:
     with ThreadPoolExecutor(32) as pool:
         ids = list(pool.map(work, range(32)))
     assert_each_has_its_own(logs, ids)
-    assert not recipe._open
+    assert not recipe._entered
 
 
 def test_one_recipe_is_entered_by_many_tasks(logs: Path) -> None:
@@ -370,7 +370,7 @@ def test_one_recipe_is_entered_by_many_tasks(logs: Path) -> None:
         return await asyncio.gather(*(work(number, every) for number in range(200)))
 
     assert_each_has_its_own(logs, asyncio.run(main()))
-    assert not recipe._open
+    assert not recipe._entered
 
 
 def assert_each_has_its_own(logs: Path, ids: list[str]) -> None:

@@ -1,5 +1,6 @@
 """Which execution the running code belongs to, and how that comes along into threads."""
 
+import contextlib
 import contextvars
 import functools
 from collections.abc import Callable, Iterator
@@ -68,7 +69,10 @@ class Activation:
     def end(self) -> None:
         """Make what was current before it current again, where it still is the current one itself."""
         self._ended = True
-        if _current.get() is not self:
+        innermost = current = _current.get()
+        while current is not None and current is not self and current._ended:
+            current = current.outer  # It was left in another context.
+        if innermost is None or current is not self:
             # Left out of order, or in another context.
             self._left = self in enclosing_activations()
             return
@@ -77,10 +81,29 @@ class Activation:
             last = before
         self._before = None
         _current.set(before)
-        if get_contextvars().get("execution_id") == self.run.execution_id:
+        if get_contextvars().get("execution_id") == innermost.run.execution_id:
             unbind_contextvars(*_MIRRORED)
             if last._mirrored:
                 bind_contextvars(**last._mirrored)
+
+
+class Entered(dict[Activation, None]):
+    """What one context manager entered and did not leave, in order; its operations are atomic, as threads share one."""
+
+    def enter(self, run: "Run") -> "Run":
+        """Make a run the current one."""
+        self[Activation(run)] = None
+        return run
+
+    def take(self) -> Activation | None:
+        """Find what is being left: the innermost that was entered here; else the last one."""
+        for activation in enclosing_activations():
+            if activation in self:
+                del self[activation]
+                return activation
+        with contextlib.suppress(KeyError):  # Left more often than it was entered.
+            return self.popitem()[0]  # Left in another context than it was entered in.
+        return None
 
 
 def carry(function: Callable[P, T]) -> Callable[P, T]:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from tracklog.processors.context import Activation, enclosing_activations
+from tracklog.processors.context import Activation, Entered
 from tracklog.processors.ids import execution_id as new_execution_id
 from tracklog.processors.line import MAX_ID_LENGTH, Kind
 from tracklog.processors.propagate import current_parent
@@ -52,8 +52,7 @@ class execution:  # noqa: N801
     metadata: Any = field(default=None, kw_only=True)
     execution_id: Id | None = field(default=None, kw_only=True)
     parent_execution_id: Id | None = field(default=None, kw_only=True)
-    _open: dict[Activation, None] = field(default_factory=dict, init=False, repr=False)
-    """What was entered and not left, in order; its operations are atomic, as threads may share a recipe."""
+    _entered: Entered = field(default_factory=Entered, init=False, repr=False)
 
     def start(self, method: str | None = None) -> Run:
         """Begin a run that is not made the current one."""
@@ -71,14 +70,12 @@ class execution:  # noqa: N801
         )
 
     def __enter__(self) -> Run:
-        activation = Activation(self.start())
-        self._open[activation] = None
-        return activation.run
+        return self._entered.enter(self.start())
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        activation = self._take()
+        activation = self._entered.take()
         if activation is not None:
             activation.run.finish(exc)
             activation.end()
@@ -91,16 +88,6 @@ class execution:  # noqa: N801
     ) -> None:
         self.__exit__(exc_type, exc, traceback)
 
-    def _take(self) -> Activation | None:
-        """Find what is being left: the innermost that this recipe entered here; else what it entered last."""
-        for activation in enclosing_activations():
-            if activation in self._open:
-                del self._open[activation]
-                return activation
-        with contextlib.suppress(KeyError):  # Left more often than it was entered.
-            return self._open.popitem()[0]  # Left in another context than it was entered in.
-        return None
-
     def __call__(self, function: F) -> F:
         """Track each call of a function, a coroutine function, a generator or an async generator."""
         if inspect.isasyncgenfunction(function):
@@ -112,14 +99,14 @@ class execution:  # noqa: N801
 
             @functools.wraps(function)
             async def run_async(*args: Any, **kwargs: Any) -> Any:
-                with _Entered(self.start(name)):
+                with _UntilEnd(self.start(name)):
                     return await function(*args, **kwargs)
 
             return cast(F, run_async)
 
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
-            with _Entered(self.start(name)):
+            with _UntilEnd(self.start(name)):
                 return function(*args, **kwargs)
 
         return cast(F, run)
@@ -205,7 +192,7 @@ class _Active:
         self._activation.end()
 
 
-class _Entered(_Active):
+class _UntilEnd(_Active):
     """Make a run the current one until it ends."""
 
     def __exit__(self, *exc_info: object) -> None:

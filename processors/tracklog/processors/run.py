@@ -240,15 +240,15 @@ class LLMCall:
         self._model = model
         self._request = request
         self._provider = provider
-        self._began = time.perf_counter_ns()
+        self._began: int | None = None
         self._first_token_ms: float | None = None
         self._ended = False
 
     def begin(self) -> None:
         """Log the request; done by entering the call."""
-        self._began = time.perf_counter_ns()
+        self._began = began = time.perf_counter_ns()
         self._run._calls.append(self)
-        self._run._stages[ExecutionStage.LLM_CALL] = self._began
+        self._run._stages[ExecutionStage.LLM_CALL] = began
         _call.set(self)
         # Not held any longer than it must be: with all its messages it may be large.
         request, self._request = self._request, None
@@ -328,8 +328,9 @@ class LLMCall:
     def _write(self, kind: Kind, event: str, level: str, **fields: Any) -> None:
         self._run._write(kind, event, level, call_id=self.call_id, **fields)
 
-    def _elapsed_ms(self) -> float:
-        return (time.perf_counter_ns() - self._began) / 1e6
+    def _elapsed_ms(self) -> float | None:
+        """Give the time since the request; of an answer to none that was logged it is not known."""
+        return None if self._began is None else (time.perf_counter_ns() - self._began) / 1e6
 
     def __enter__(self) -> Self:
         self.begin()

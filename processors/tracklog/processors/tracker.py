@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from tracklog.processors.context import Activation, enclosing_activations
+from tracklog.processors.context import Entered, enclosing_activations
 from tracklog.processors.events import log_event
 from tracklog.processors.executions import Id, begin
 from tracklog.processors.ids import execution_id as new_execution_id
@@ -44,19 +44,20 @@ class Tracked(AbstractContextManager["ExecutionTracker"], AbstractAsyncContextMa
     ) -> None:
         self._tracker = tracker
         self._how = {"method": method, "input_data": input_data, "call_reason": call_reason, "metadata": metadata}
-        self._entered: list[Activation] = []
+        self._entered = Entered()
 
     def __enter__(self) -> "ExecutionTracker":
-        self._entered.append(Activation(self._tracker._begin(**self._how)))
+        self._entered.enter(self._tracker._begin(**self._how))
         return self._tracker
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        activation = self._entered.pop()
-        activation.run.finish(exc)
-        self._tracker._end(activation.run)
-        activation.end()
+        activation = self._entered.take()
+        if activation is not None:
+            activation.run.finish(exc)
+            self._tracker._end(activation.run)
+            activation.end()
 
     async def __aenter__(self) -> "ExecutionTracker":
         return self.__enter__()
