@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from processors.written import run_program
 from tracklog.processors.program import describe, safe_name, service_name
 
 
@@ -45,3 +46,20 @@ def test_a_safe_name_is_short_and_plain() -> None:
 def test_the_description_says_of_what_versions_it_is() -> None:
     """A file tells what wrote it."""
     assert {"python", "tracklog", "structlog", "orjson"} == describe()["versions"].keys()
+
+
+def test_a_forked_child_describes_itself() -> None:
+    """What was found out before is its own too, but for its id."""
+    program = """
+import os
+from processors.written import run_program
+from tracklog.processors.program import describe
+before = describe()
+if os.fork() == 0:
+    own = describe()
+    assert own.pop("pid") == os.getpid() != before.pop("pid")
+    assert own == before
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.wait()[1]) == 7
+"""
+    assert run_program(program).stderr == ""

@@ -17,6 +17,7 @@ import orjson
 import pytest
 
 from processors.written import all_lines, events, files, of_kind, run_program
+from tracklog.processors import program
 from tracklog.processors.segment import Segment
 from tracklog.processors.writer import Settings, Writer
 
@@ -426,6 +427,26 @@ def test_a_file_whose_header_does_not_fit_is_not_left(writer: Writer, logs: Path
     writer.write(BODY)
     assert [2, 3] == seqs(logs)
     assert all_lines(logs)[0]["kind"] == "writer.opened"
+
+
+def test_a_file_whose_header_cannot_be_made_is_not_left(
+    writer: Writer, logs: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever fails; it is begun anew, and the line in between is counted."""
+
+    def fail() -> dict[str, Any]:
+        raise RuntimeError("odd machine")
+
+    monkeypatch.setattr(program, "describe", fail)
+    writer.write(BODY)
+    assert list(logs.iterdir()) == []
+    assert capsys.readouterr().err.count("odd machine") == 1
+    monkeypatch.undo()
+    writer.close()
+    writer.write(BODY)
+    assert [2, 3] == seqs(logs)
+    assert "writer.opened" == all_lines(logs)[0]["kind"]
+    assert of_kind(logs, "writer.opened")[0]["segment"] == 1
 
 
 def test_a_full_disk_never_raises(logs: Path) -> None:

@@ -18,7 +18,15 @@ def lazy_names(package: str, modules: Mapping[str, tuple[str, ...]]) -> Callable
     def get(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(homes[name]), name)
+        try:
+            value = getattr(import_module(homes[name]), name)
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.startswith("tracklog"):
+                raise
+            raise ModuleNotFoundError(
+                f"{package}.{name} needs {error.name}, which is not installed; run: pip install 'tracklog[ingester]'",
+                name=error.name,
+            ) from error
         setattr(sys.modules[package], name, value)
         return value
 

@@ -1,6 +1,7 @@
 """Which program on which machine this is, for the names and headers of its files."""
 
 import contextlib
+import functools
 import os
 import platform
 import re
@@ -36,13 +37,18 @@ def safe_name(name: str) -> str:
 
 def describe() -> dict[str, Any]:
     """Say which process on which boot of which machine this is, and of what versions."""
-    return {"pid": os.getpid(), "host": socket.gethostname(), "boot_id": _boot_id(), "versions": _versions()}
+    return {"pid": os.getpid(), **_surroundings()}
+
+
+@functools.cache
+def _surroundings() -> dict[str, Any]:
+    """Find what stays as it is; once, as at the end of a process Python reads no files any more."""
+    return {"host": socket.gethostname(), "boot_id": _boot_id(), "versions": _versions()}
 
 
 def _boot_id() -> str | None:
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip() or None
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip() or None
     except OSError:
         return None
 

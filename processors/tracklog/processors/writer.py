@@ -54,6 +54,7 @@ class Writer:
         self.records = WrittenRecords()
         self._held: list[Target] = []
         """Segments that are not written any more, and whose lock says that this process lives."""
+        program.describe()  # Found out now: a first line may come when Python itself is being taken down.
         self._begin()
 
     def _begin(self) -> None:
