@@ -52,7 +52,6 @@ def test_a_forked_child_describes_itself() -> None:
     """What was found out before is its own too, but for its id."""
     program = """
 import os
-from processors.written import run_program
 from tracklog.processors.program import describe
 before = describe()
 if os.fork() == 0:

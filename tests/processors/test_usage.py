@@ -1,0 +1,98 @@
+"""Token counts, as the answers of model libraries carry them."""
+
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+
+from tracklog.processors.usage import TOKEN_COUNTS, usage_of
+
+OPENAI_CHAT = {
+    "id": "chatcmpl-1",
+    "choices": [{"message": {"content": "hi"}}],
+    "usage": {
+        "prompt_tokens": 19,
+        "completion_tokens": 10,
+        "total_tokens": 29,
+        "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 5, "audio_tokens": 0},
+    },
+}
+OPENAI_RESPONSE = {
+    "id": "resp_1",
+    "usage": {
+        "input_tokens": 36,
+        "input_tokens_details": {"cached_tokens": 6},
+        "output_tokens": 87,
+        "output_tokens_details": {"reasoning_tokens": 7},
+        "total_tokens": 123,
+    },
+}
+ANTHROPIC = {
+    "id": "msg_1",
+    "usage": {
+        "input_tokens": 2095,
+        "cache_creation_input_tokens": 2051,
+        "cache_read_input_tokens": 1024,
+        "output_tokens": 503,
+        "service_tier": "standard",
+    },
+}
+
+
+def as_object(value: Any) -> Any:
+    """Give a mapping as an object of attributes, as libraries return it."""
+    return SimpleNamespace(**{k: as_object(v) for k, v in value.items()}) if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize("form", [dict, as_object], ids=["mapping", "object"])
+@pytest.mark.parametrize(
+    ("answer", "counts"),
+    [
+        (OPENAI_CHAT, (29, 19, 10, 4, None, 5)),
+        (OPENAI_RESPONSE, (123, 36, 87, 6, None, 7)),
+        (ANTHROPIC, (None, 2095, 503, 1024, 2051, None)),
+    ],
+    ids=["openai chat", "openai responses", "anthropic"],
+)
+def test_the_usage_of_an_answer_is_read(form: Any, answer: Any, counts: tuple[int | None, ...]) -> None:
+    """Of OpenAI's two interfaces and Anthropic's, as mappings and objects."""
+    expected = {name: count for name, count in zip(TOKEN_COUNTS, counts, strict=True) if count is not None}
+    assert expected == usage_of(form(answer))
+
+
+class Fails:
+    @property
+    def usage(self) -> Any:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        "text",
+        5,
+        [],
+        {},
+        {"usage": None},
+        {"usage": 5},
+        {"usage": "total_tokens"},
+        {"usage": []},
+        {"usage": {"total_tokens": "7", "input_tokens": 1.5, "output_tokens": True, "prompt_tokens_details": None}},
+        Fails(),
+        {"usage": Fails()},
+        MagicMock(),
+        object,
+    ],
+    ids=repr,
+)
+def test_an_answer_without_usage_has_no_counts(answer: Any) -> None:
+    """Nor one whose counts are no numbers, or cannot be read."""
+    assert usage_of(answer) == {}
+
+
+def test_a_count_of_nothing_is_a_count() -> None:
+    """Zero is known, which nothing is not."""
+    assert {"output_tokens": 0} == usage_of({"usage": {"output_tokens": 0}})
