@@ -15,7 +15,14 @@ from tracklog.processors.processor import ExecutionLog
 from tracklog.processors.writer import Durability
 
 
-class _Silent:
+class _Named:
+    """A logger that knows what `structlog.get_logger` was given: mostly the name of a module."""
+
+    def __init__(self, *args: Any) -> None:
+        self.name = args[0] if args else None
+
+
+class _Silent(_Named):
     """A logger that prints nothing: what reaches it has been written."""
 
     def msg(self, *args: Any, **kwargs: Any) -> None:
@@ -24,7 +31,7 @@ class _Silent:
     debug = info = warning = warn = error = critical = fatal = exception = log = failure = err = msg
 
 
-class _Console:
+class _Console(_Named):
     """A logger that prints to stderr, as it is at that time: one write a line, and no lock that a fork could break."""
 
     def msg(self, message: str) -> None:
