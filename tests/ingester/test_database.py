@@ -1,10 +1,12 @@
 """How databases are reached."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from tracklog.ingester.database import database_url, open_reader, shown
+from ingester import kept
+from tracklog.ingester.database import advice_on, database_url, open_reader, shown
 from tracklog.ingester.errors import DatabaseUnreachableError, DatabaseUrlError
 
 
@@ -16,6 +18,8 @@ from tracklog.ingester.errors import DatabaseUnreachableError, DatabaseUrlError
         ("postgresql+psycopg://me@db/agents", "postgresql+asyncpg", "agents"),
         ("sqlite:///tracklog.db", "sqlite+aiosqlite", "tracklog.db"),
         ("sqlite:////var/tracklog.db", "sqlite+aiosqlite", "/var/tracklog.db"),
+        ("postgres/sqlite.db", "sqlite+aiosqlite", "postgres/sqlite.db"),
+        ("a:b.db", "sqlite+aiosqlite", "a:b.db"),
         ("/var/a%20b?c#d.db", "sqlite+aiosqlite", "/var/a%20b?c#d.db"),
     ],
 )
@@ -25,7 +29,23 @@ def test_a_url_names_the_database_and_not_the_driver(url: str, driver: str, data
     assert (driver, database) == (parsed.drivername, parsed.database)
 
 
-@pytest.mark.parametrize("url", ["mysql://me@db/agents", "sqlite://", "sqlite:///:memory:", "://", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://me@db/agents",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "://",
+        "",
+        # Slips of the finger, which must not become files.
+        "postgresql//me@db/agents",
+        "postgresql:/db/agents",
+        "postgresql+asyncpg:me@db",
+        "sqlite:/tracklog.db",
+        "sqlite//:tracklog.db",
+        "http:/db",
+    ],
+)
 def test_a_url_of_no_database_of_ours_is_refused(url: str) -> None:
     """The message says what to write."""
     with pytest.raises(DatabaseUrlError, match="write"):
@@ -44,3 +64,31 @@ def test_a_reader_makes_no_database(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnreachableError, match="there is no database"):
         open_reader(str(path))
     assert not path.exists()
+
+
+def test_a_directory_that_cannot_be_written_is_no_obstacle_to_reading(
+    sqlite_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database on a read-only medium: SQLite would make files beside it, which nobody needs where nobody writes."""
+    kept.with_store(sqlite_database, lambda store: store.prepare())
+    path = Path(sqlite_database.removeprefix("sqlite:///"))
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with open_reader(sqlite_database).connect() as connection:
+        assert 0 == connection.exec_driver_sql("SELECT count(*) FROM agent_executions").scalar()
+        assert [path] == list(path.parent.iterdir())
+    connection.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("unable to open database file", "permissions"),
+        ("database or disk is full", "room"),
+        ("database disk image is malformed", "rebuild"),
+        ("syntax error", ""),
+    ],
+)
+def test_what_sqlite_complains_of_comes_with_what_to_do(reason: str, advice: str) -> None:
+    """Its own words say what, not what to do."""
+    assert advice in advice_on(reason)
+    assert bool(advice) == bool(advice_on(reason))

@@ -38,10 +38,36 @@ def test_a_foreign_line_is_identified_by_its_bytes_and_offset() -> None:
     assert not event_of(line).stamped
 
 
-@pytest.mark.parametrize("stamp", [{"writer": "w"}, {"seq": 3}, {"writer": 5, "seq": 3}, {"writer": "w", "seq": True}])
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        {"writer": "w"},
+        {"seq": 3},
+        {"writer": 5, "seq": 3},
+        {"writer": "w", "seq": True},
+        {"writer": "alice", "seq": 1, "timestamp": None},
+        {"writer": "Jane Austen", "seq": 1},
+        {"writer": "w", "seq": 0},
+    ],
+)
 def test_half_a_stamp_is_none(stamp: dict[str, Any]) -> None:
-    """A line that happens to have a key named writer or seq is a foreign line."""
-    assert not event_of({"event": "e", **stamp}).stamped
+    """A line that happens to have keys named writer or seq is a foreign line."""
+    assert not event_of({"event": "e", "timestamp": "2026-11-23T10:00:00Z", **stamp}).stamped
+    assert not event_of({"event": "e", "timestamp": 1795428000, "writer": "w", "seq": 1}).stamped
+
+
+def test_foreign_lines_of_the_same_time_stay_in_their_order() -> None:
+    """Lines of a file that have no time, or one in seconds, are sorted by where they stand."""
+    events = [event_of(b'{"event": "%d", "execution_id": "x"}' % number, number * 40) for number in range(300)]
+    assert events == sorted(events, key=lambda event: event.key)
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00Z", -62135596800, "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+05:00"]
+)
+def test_a_time_that_means_none_is_none(time: str | int) -> None:
+    """The zero time of some languages, and the end of all."""
+    assert event_of({"event": "e", "timestamp": time}).time is None
 
 
 @pytest.mark.parametrize(

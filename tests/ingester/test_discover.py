@@ -92,10 +92,12 @@ def test_the_database_is_never_opened(tmp_path: Path) -> None:
 
 
 def test_a_missing_path_is_told(tmp_path: Path) -> None:
-    """What does not exist is not found, and can be asked for."""
+    """What does not exist, or is neither file nor directory, is not found, and can be asked for."""
     (tmp_path / "a.log.gz").write_bytes(gzip.compress(b"{}\n"))
-    discovery = Discovery([str(tmp_path / "no"), str(tmp_path)], lambda path, error: None)
-    assert [str(tmp_path / "no")] == discovery.missing()
+    os.mkfifo(tmp_path / "pipe")
+    paths = [str(tmp_path / "no"), str(tmp_path), str(tmp_path / "pipe"), "/dev/null"]
+    discovery = Discovery(paths, lambda path, error: None)
+    assert [str(tmp_path / "no"), str(tmp_path / "pipe"), "/dev/null"] == discovery.missing()
     assert 1 == len(list(discovery.scan()))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import gzip
 import os
 import random
 import signal
@@ -402,3 +403,56 @@ def test_a_database_that_comes_late_is_waited_for(sqlite_database: str, tmp_path
 
 async def _counts(database: str, number: int) -> bool:
     return len(await rows_of(database, "agent_executions")) == number
+
+
+def test_an_execution_without_any_time_times_out(database: str, tmp_path: Path) -> None:
+    """It is as old as the last reading of its file."""
+    path = tmp_path / "a.log"
+    path.write_bytes(b'{"execution_id":"x","event":"e"}\n')
+
+    async def status(stale_after: dt.timedelta) -> str:
+        async with Ingester([path], database, stale_after=stale_after) as ingester:
+            await ingester.run_once()
+        (row,) = await rows_of(database, "agent_executions")
+        return str(row["status"])
+
+    assert "running" == asyncio.run(status(dt.timedelta(hours=1)))
+    assert "timeout" == asyncio.run(status(dt.timedelta(0)))
+    path.write_bytes(path.read_bytes() + b'{"execution_id":"x","event":"later"}\n')
+    assert "running" == asyncio.run(status(dt.timedelta(hours=1)))
+
+
+def test_what_cannot_be_read_to_its_end_is_told(sqlite_database: str, tmp_path: Path) -> None:
+    """A line without its end, a compressed file without its own, and a file that nobody may read."""
+    line = b'{"execution_id":"x","event":"e"}\n'
+    (tmp_path / "half.log").write_bytes(line + b'{"exec')
+    (tmp_path / "cut.log.gz").write_bytes(gzip.compress(line * 100)[:-9])
+    (tmp_path / "none.log.gz").write_bytes(b"no gzip at all")
+    (tmp_path / "whole.log").write_bytes(line)
+    (tmp_path / "whole.log.gz").write_bytes(gzip.compress(line))
+
+    async def run() -> None:
+        async with Ingester([tmp_path], sqlite_database) as ingester:
+            assert 3 == (await ingester.run_once()).unended
+
+    asyncio.run(run())
+
+
+def test_a_call_without_an_answer_has_no_latency(database: str, tmp_path: Path) -> None:
+    """The average is of those that have one, from rows and from rollups."""
+    lines = [
+        stamped("w", 1, execution_id="x", agent_name="A", kind="llm.request", call_id="1"),
+        stamped("w", 2, execution_id="x", agent_name="A", kind="llm.response", call_id="1", latency_ms=100),
+        stamped("w", 3, execution_id="x", agent_name="A", kind="llm.request", call_id="2"),
+    ]
+    (tmp_path / "a.jsonl").write_bytes(dumps(*lines))
+
+    async def run() -> None:
+        async with Ingester([tmp_path], database) as ingester:
+            await ingester.run_once()
+        (row,) = await rows_of(database, "agent_executions")
+        assert (2, 1, 100.0) == (row["llm_calls"], row["llm_timed_calls"], row["llm_latency_ms"])
+        (metrics,) = await rows_of(database, "agent_performance_metrics")
+        assert (2, 1, 100.0) == (metrics["llm_calls"], metrics["llm_latency_count"], metrics["llm_latency_sum_ms"])
+
+    asyncio.run(run())

@@ -93,3 +93,28 @@ def test_asking_for_the_version_makes_no_file(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnreachableError):
         asyncio.run(migrate.current(str(tmp_path / "none.db")))
     assert [] == list(tmp_path.iterdir())
+
+
+def test_a_database_of_another_program_is_left_alone(database: str) -> None:
+    """It has a table of a name of ours, or a schema that another program's migrations made."""
+
+    async def complaint(*statements: str) -> str:
+        store = Store(database, "host")
+        try:
+            async with store.transaction() as connection:
+                for statement in statements:
+                    await connection.execute(text(statement))
+            with pytest.raises(SchemaError) as refusal:
+                await store.prepare()
+        finally:
+            await store.close()
+        with pytest.raises(SchemaError) as refusal_of_upgrade:
+            await migrate.upgrade(database)
+        assert str(refusal.value) == str(refusal_of_upgrade.value)
+        return str(refusal.value)
+
+    assert "(agent_executions); give tracklog a database of its own" in asyncio.run(
+        complaint("CREATE TABLE agent_executions (x INTEGER)")
+    )
+    versions = "CREATE TABLE alembic_version (version_num VARCHAR(32))", "INSERT INTO alembic_version VALUES ('ae10')"
+    assert "another program's, with a schema 'ae10'" in asyncio.run(complaint(*versions))

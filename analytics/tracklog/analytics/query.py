@@ -78,6 +78,19 @@ def key(value: object) -> str:
     return name_of(text) or ""
 
 
+def at_most(limit: int) -> int:
+    """Check how many are asked for.
+
+    :raises ValueError: `limit` is negative or no whole number.
+    """
+    if not isinstance(limit, int) or limit < 0:
+        raise ValueError(f"limit must be a whole number, zero or more, not {limit!r}")
+    return min(limit, _MOST)
+
+
+_MOST: Final = (1 << 63) - 1
+
+
 def since(hours: float | None) -> dt.datetime | None:
     """Give the moment `hours` ago; None means since ever.
 
@@ -85,7 +98,7 @@ def since(hours: float | None) -> dt.datetime | None:
     """
     if hours is None:
         return None
-    if not hours >= 0:
+    if not isinstance(hours, (int, float)) or not hours >= 0:
         raise ValueError(f"hours must be zero or more, not {hours!r}")
     now = dt.datetime.now(dt.UTC)
     try:

@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from tracklog.analytics.query import Query, run, run_async
-from tracklog.ingester.database import database_url, is_unreachable, open_reader, shown
+from tracklog.ingester.database import advice_on, database_url, is_unreachable, open_reader, shown
 from tracklog.ingester.errors import DatabaseError, DatabaseUnreachableError, SchemaError
 from tracklog.ingester.migrate import check
 
@@ -211,6 +211,7 @@ def _translation(error: Exception, url: URL) -> DatabaseError:
         )
     if is_unreachable(error) or state[:2] in ("28", "3D") or "unable to open" in reason:
         return DatabaseUnreachableError(
-            f"the database {shown(url)} cannot be reached: {reason}; check that it runs and that the URL is right"
+            f"the database {shown(url)} cannot be reached: {reason}"
+            f"{advice_on(reason) or '; check that it runs and that the URL is right'}"
         )
-    return DatabaseError(f"the database {shown(url)} could not answer: {reason}")
+    return DatabaseError(f"the database {shown(url)} could not answer: {reason}{advice_on(reason)}")

@@ -101,7 +101,8 @@ def sqlite_time(moment: dt.datetime | None) -> str | None:
     >>> sqlite_time(dt.datetime(2026, 11, 23, 10, 0, tzinfo=dt.UTC))
     '2026-11-23 10:00:00.000000'
     """
-    return None if moment is None else moment.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    # Not strftime, which writes a year before 1000 without its zeros.
+    return None if moment is None else moment.astimezone(dt.UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 def _sqlite_time(value: Any) -> Any:

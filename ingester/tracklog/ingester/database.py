@@ -1,5 +1,7 @@
 """How a database is reached: URLs, engines and their settings."""
 
+import os
+import re
 import sqlite3
 import time
 from collections.abc import AsyncIterator
@@ -33,6 +35,11 @@ _BUSY_SECONDS: Final = 30
 _CONNECT_SECONDS: Final = 10
 """A host that answers nothing is given up after this; a refused connection fails at once."""
 
+_UNREADABLE: Final = "the database URL cannot be read; write sqlite:///PATH or postgresql://USER@HOST/NAME"
+
+_ALMOST_URL: Final = re.compile(r"(?:sqlite|postgres)[\w+]*(?::|//)|[a-z][a-z0-9+]+:/", re.IGNORECASE)
+"""What nobody calls a file."""
+
 _SQLITE_WRITER: Final = (
     "PRAGMA synchronous = NORMAL",  # A power cut may undo the last commits, never half of one.
     "PRAGMA journal_size_limit = 67108864",  # A WAL that a slow reader made long is cut to 64 MiB afterwards.
@@ -50,15 +57,16 @@ def database_url(url: str) -> URL:
 
     :raises DatabaseUrlError: The URL is of no database that tracklog knows.
     """
+    if _ALMOST_URL.match(url) and "://" not in url:
+        # Not shown: it may hold a password where nobody would look for one.
+        raise DatabaseUrlError(_UNREADABLE)
     if url and "://" not in url:
         # A plain path is what one types on a laptop; nothing in it is taken for a URL's own signs.
         return URL.create("sqlite+aiosqlite", database=url)
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
-        raise DatabaseUrlError(
-            "the database URL cannot be read; write sqlite:///PATH or postgresql://USER@HOST/NAME"
-        ) from error
+        raise DatabaseUrlError(_UNREADABLE) from error
     backend = parsed.get_backend_name()
     if backend in ("postgresql", "postgres"):
         return parsed.set(drivername="postgresql+asyncpg")
@@ -133,8 +141,12 @@ def open_reader(url: str) -> Engine:
         raise DatabaseUnreachableError(
             f"there is no database at {path}; `tracklog ingest PATH --db {shown(parsed)}` makes it from log files"
         )
+    query = {"mode": "ro", "uri": "true"}
+    if not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists():
+        # SQLite would make its files beside it; nobody can be writing there, so it needs none.
+        query["immutable"] = "1"
     engine = create_engine(
-        URL.create("sqlite", database=f"file:{quote(str(path.resolve()))}", query={"mode": "ro", "uri": "true"}),
+        URL.create("sqlite", database=f"file:{quote(str(path.resolve()))}", query=query),
         connect_args={"isolation_level": None, "timeout": _BUSY_SECONDS, "check_same_thread": False},
     )
     event.listen(engine, "begin", _begin_deferred)
@@ -214,6 +226,22 @@ def is_refused(error: BaseException) -> bool:
     return any(words in str(cause) for words in ("unable to open", "not a database", "readonly database", "malformed"))
 
 
+_ADVICE: Final = {
+    "unable to open": "check the permissions of the file and of its directory",
+    "readonly database": "SQLite must be able to write into the file's directory, also to read",
+    "disk I/O error": "check the disk, and the space on it",
+    "is full": "make room on its disk",
+    "not a database": "it is another sort of file; name another one",
+    "malformed": "the file is damaged; move it away and make it anew with `tracklog rebuild PATH`",
+    "is locked": "another program holds it",
+}
+
+
+def advice_on(reason: str) -> str:
+    """Say what to do about what SQLite complains of, behind a semicolon; nothing where that is not known."""
+    return next((f"; {advice}" for words, advice in _ADVICE.items() if words in reason), "")
+
+
 @asynccontextmanager
 async def transaction(engine: "AsyncEngine") -> "AsyncIterator[AsyncConnection]":
     """Run a transaction; what fails on the way is rolled back.
@@ -236,10 +264,11 @@ async def transaction(engine: "AsyncEngine") -> "AsyncIterator[AsyncConnection]"
             ) from error
         if is_refused(error):
             raise DatabaseRefusedError(
-                f"the database {shown(engine.url)} lets nobody in: {reason}; check the URL"
+                f"the database {shown(engine.url)} lets nobody in: {reason}{advice_on(reason) or '; check the URL'}"
             ) from error
         if is_unreachable(error):
             raise DatabaseUnreachableError(
-                f"the database {shown(engine.url)} cannot be reached: {reason}; check that it runs, and the URL"
+                f"the database {shown(engine.url)} cannot be reached: {reason}"
+                f"{advice_on(reason) or '; check that it runs, and the URL'}"
             ) from error
         raise

@@ -23,6 +23,9 @@ _KINDS: Final[Mapping[str, Kind]] = {kind.value: kind for kind in Kind}
 _TIME_KEYS: Final = ("timestamp", "@timestamp", "time", "ts")
 """Where a foreign line may keep its time; `timestamp` is structlog's own."""
 
+_WRITER: Final = re.compile(r"[\w.-]{1,64}", re.ASCII)
+"""What a writer's id may look like; ours are 16 hexadecimal digits."""
+
 _NUL_ESCAPE: Final = b"\\u0000"
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
@@ -38,7 +41,8 @@ class Event:
     writer: str
     seq: int
     stamped: bool
-    """Whether the line carries its writer's stamp; else `writer` is the hash of its bytes and `seq` its offset."""
+    """Whether the line carries its writer's stamp; else `writer` is its offset and the hash of its bytes, `seq` the
+    offset."""
     time: dt.datetime | None
     key: str
     """Sorts lines by (time, writer, seq), byte by byte."""
@@ -96,12 +100,21 @@ def decode(line: bytes, offset: int, *, time: str | None = None) -> Event | Reje
     if execution_id is not None and len(execution_id) > MAX_ID_LENGTH:
         return reject(line, offset, f"execution_id is longer than {MAX_ID_LENGTH} characters")
     writer, seq = fields.get("writer"), fields.get("seq")
-    stamped = isinstance(writer, str) and type(seq) is int and 0 < len(writer) <= 64 and 0 < seq < 1 << 63
+    moment = _time_of(fields, time)
+    stamped = (
+        isinstance(writer, str)
+        and _WRITER.fullmatch(writer) is not None
+        and type(seq) is int
+        and 0 < seq < 1 << 63
+        # The stamp's third part, without which these are somebody's own keys.
+        and isinstance(fields.get("timestamp"), str)
+        and moment is not None
+    )
     if not stamped:
-        writer, seq = "~" + hashlib.blake2b(text, digest_size=12).hexdigest(), offset
+        # The offset first: lines of one file that have the same time, or none, stay in their order.
+        writer, seq = f"~{offset:012x}{hashlib.blake2b(text, digest_size=12).hexdigest()}", offset
     assert isinstance(writer, str)
     assert isinstance(seq, int)
-    moment = _time_of(fields, time)
     written = moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z" if moment else ""
     return Event(
         writer=writer,
@@ -160,6 +173,8 @@ def _time_of(fields: Mapping[str, Any], fallback: str | None) -> dt.datetime | N
 def parse_time(value: Any) -> dt.datetime | None:
     """Read a time: ISO 8601 (without a zone it is UTC), or a number of seconds, ms, us or ns since 1970; else None.
 
+    The zero time of some languages, in the year 1, is none, and neither is one that no calendar follows by a minute.
+
     >>> parse_time("2026-11-23T10:00:00.5Z").isoformat()
     '2026-11-23T10:00:00.500000+00:00'
     >>> parse_time(1795428000) == parse_time(1795428000000)
@@ -168,16 +183,20 @@ def parse_time(value: Any) -> dt.datetime | None:
     try:
         if isinstance(value, str):
             moment = dt.datetime.fromisoformat(value)
-            if moment.tzinfo is dt.UTC:
-                return moment
-            return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+            if moment.tzinfo is not dt.UTC:
+                moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+            return moment if moment.year in _YEARS else None
         if (seconds := number_of(value)) is not None:
             while abs(seconds) > 1e11:  # The year 5138 in seconds, 1973 in milliseconds: so it is a finer unit.
                 seconds /= 1000
-            return dt.datetime.fromtimestamp(seconds, dt.UTC)
+            moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
+            return moment if moment.year in _YEARS else None
     except (ValueError, OverflowError, OSError):
         pass
     return None
+
+
+_YEARS: Final = range(2, 9999)
 
 
 # OpenTelemetry's semantic conventions for generative AI, v1.38, and the names they had before.

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -71,8 +72,18 @@ class Discovery:
         return inodes
 
     def missing(self) -> list[str]:
-        """Give the paths that do not exist."""
-        return [path for path in self.paths if not os.path.exists(path)]
+        """Give the paths that do not exist, or are neither a file nor a directory."""
+        return [path for path in self.paths if not self._may_be_read(path)]
+
+    @staticmethod
+    def _may_be_read(path: str) -> bool:
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True  # It is there, or may be; the scan says what is in the way.
+        return _is_regular(status) or stat.S_ISDIR(status.st_mode)
 
     def _walk(self, path: str) -> Iterator[Found]:
         try:
@@ -130,7 +141,7 @@ class Discovery:
 
 def _is_regular(status: os.stat_result) -> bool:
     # A pipe would block whoever opens it, a device might never end.
-    return (status.st_mode & 0o170000) == 0o100000
+    return stat.S_ISREG(status.st_mode)
 
 
 async def watch(paths: Iterable[str], changed: asyncio.Event, stop: asyncio.Event) -> None:

@@ -167,6 +167,15 @@ class Files:
             same = stored is not None and stored.source_id == source.checkpoint.source_id
             source.rewind(stored if same else None)
 
+    @property
+    def unreadable(self) -> int:
+        """How many files and directories could not be looked into."""
+        return len(self._complained)
+
+    def unended(self) -> int:
+        """Count the open files that end within a line, or within their compressed stream."""
+        return sum(source.is_unended() for source in self)
+
     def bytes_behind(self) -> int:
         """Count the bytes that are on disk and not in the database."""
         return sum(source.bytes_behind() for source in self)
@@ -192,4 +201,4 @@ class Files:
     def _cannot_read(self, path: str, error: OSError) -> None:
         if path not in self._complained:
             self._complained.add(path)
-            _log.warning("cannot read %s: %s; going on without it", path, error.strerror or error)
+            _log.warning("cannot read %s: %s; going on without it until that is mended", path, error.strerror or error)

@@ -286,6 +286,10 @@ _PAYLOAD_KEYS: Final[Mapping[Kind | None, frozenset[str]]] = {
 _KIND_KEY: Final = frozenset(("kind",))
 
 
+_MESSAGE_KEYS: Final = ("event", "message", "msg")
+"""Where a line says what happened; the latter two as structlog's `EventRenamer` and other loggers have it."""
+
+
 def _log(event: Event, execution_id: str, source_id: str) -> LogRow:
     """Give the log row of a line: its keys as columns, and the caller's own as data."""
     fields, kind = event.fields, event.kind
@@ -315,7 +319,7 @@ def _log(event: Event, execution_id: str, source_id: str) -> LogRow:
         kind.value if kind is not None else None,
         name_of(fields.get("level")),
         name_of(fields.get("logger")),
-        text_of(fields.get("event")),
+        text_of(next((fields[name] for name in _MESSAGE_KEYS if name in fields), None)),
         stage,
         stage_status,
         duration,

@@ -60,6 +60,10 @@ class Summary:
     """Executions that were not in the database before; counted at the end."""
     crashed: int = 0
     timed_out: int = 0
+    unreadable: int = 0
+    """Files and directories that could not be looked into."""
+    unended: int = 0
+    """Files that end within a line, or within their compressed stream; what is there of it waits for the rest."""
     seconds: float = 0.0
 
 
@@ -128,6 +132,8 @@ class Ingester:
         return replace(
             self._summary,
             files=self._files.found,
+            unreadable=self._files.unreadable,
+            unended=self._files.unended(),
             bytes_total=self._summary.bytes_read + self._files.bytes_behind(),
             seconds=seconds,
         )

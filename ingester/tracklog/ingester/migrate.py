@@ -1,6 +1,7 @@
 """The schema and its versions."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -8,6 +9,7 @@ from sqlalchemy import Connection, inspect, text
 
 from tracklog.ingester.database import database_url, open_engine, open_reader, shown, transaction, use_wal
 from tracklog.ingester.errors import SchemaError
+from tracklog.ingester.schema import metadata
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -38,6 +40,8 @@ def check(connection: Connection, url: str) -> None:
 
 
 def _complaint(version: str | None, database: str) -> str:
+    if version is not None and re.fullmatch(r"\d{4}", version) is None:
+        return f"the database {database} is another program's, with a schema {version!r}; give tracklog one of its own"
     if version is None:
         return f"the database {database} has no tables of tracklog; `tracklog ingest PATH --db {database}` makes them"
     if version > HEAD:
@@ -59,18 +63,36 @@ async def prepare(engine: "AsyncEngine") -> None:
         version = await connection.run_sync(version_of)
     if version == HEAD:
         return
-    if version is not None and (version > HEAD or engine.dialect.name != "sqlite"):
+    if version is not None and engine.dialect.name != "sqlite":
         raise SchemaError(_complaint(version, shown(engine.url)))
     await _upgrade(engine)
 
 
 async def _upgrade(engine: "AsyncEngine") -> None:
+    async with transaction(engine) as connection:
+        if complaint := await connection.run_sync(_obstacle, shown(engine.url)):
+            raise SchemaError(complaint)
     if engine.dialect.name == "sqlite":
         await asyncio.to_thread(use_wal, engine.url.database or "")
     async with transaction(engine) as connection:
         if engine.dialect.name == "postgresql":
             await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
         await connection.run_sync(_run_migrations)
+
+
+def _obstacle(connection: Connection, database: str) -> str | None:
+    """Say why a database cannot be brought to this version; None if it can."""
+    version = version_of(connection)
+    if version is None:
+        taken = sorted(set(metadata.tables).intersection(inspect(connection).get_table_names()))
+        if taken:
+            return (
+                f"the database {database} has tables that are not tracklog's and are named like its own"
+                f" ({', '.join(taken)}); give tracklog a database of its own"
+            )
+    elif version > HEAD:
+        return _complaint(version, database)
+    return None
 
 
 def _run_migrations(connection: Connection) -> None:
@@ -85,7 +107,10 @@ def _run_migrations(connection: Connection) -> None:
 
 
 async def upgrade(url: str) -> None:
-    """Bring a database to the newest schema, from whichever it has."""
+    """Bring a database to the newest schema, from whichever it has.
+
+    :raises SchemaError: It has a newer one, or is another program's.
+    """
     engine = open_engine(url)
     try:
         await _upgrade(engine)

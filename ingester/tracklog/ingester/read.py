@@ -123,6 +123,8 @@ class Decompressed:
         self._stream: Any = None
         self._offset = 0
         self._ahead = b""
+        self.is_broken = False
+        """Whether the stream has no end, or something that is none of it: it is being written, or was damaged."""
 
     def __call__(self, offset: int, length: int) -> bytes:
         """Give up to `length` decompressed bytes; b"" at the end, or where the file is not written to its end yet."""
@@ -160,7 +162,8 @@ class Decompressed:
             # read1 gives what there is before it tells that the rest is missing; read would lose it.
             return bytes(self._stream.read1(length))
         except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError):
-            self.close()  # Still being written, or broken: what came before it was read, the rest may come.
+            self.is_broken = True
+            self.close()  # What came before it was read, the rest may come.
             return b""
 
     def close(self) -> None:

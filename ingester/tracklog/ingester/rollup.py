@@ -80,6 +80,7 @@ async def _counted(connection: AsyncConnection, agent: str, start: dt.datetime) 
         table.c.llm_calls,
         table.c.llm_tokens_used,
         table.c.llm_latency_ms,
+        table.c.llm_timed_calls,
     ).where(
         table.c.agent_name == agent if agent else table.c.agent_name.is_(None),
         table.c.created_at >= start,
@@ -105,9 +106,8 @@ def counted(rows: Iterable[Mapping[Any, Any]]) -> tuple[Any, ...]:
             duration_sum += row["duration_ms"]
         llm_calls += row["llm_calls"] or 0
         llm_tokens += row["llm_tokens_used"] or 0
-        if row["llm_latency_ms"] is not None:
-            latency_count += row["llm_calls"] or 0
-            latency_sum += row["llm_latency_ms"]
+        latency_count += row["llm_timed_calls"] or 0
+        latency_sum += row["llm_latency_ms"] or 0.0
     return (
         statuses.total(),
         orjson.dumps(statuses).decode(),

@@ -141,6 +141,7 @@ agent_executions = Table(
     Column("llm_calls", Integer),
     Column("llm_tokens_used", BigInteger),
     Column("llm_latency_ms", Millis),
+    Column("llm_timed_calls", Integer, comment="of the calls, those whose latency is known"),
     Column("created_at", Time, comment="the time of the earliest line"),
     Column("last_key", Key, nullable=False),
     # Set by an upsert that moved the row to another minute or agent, so that both are rolled up anew.

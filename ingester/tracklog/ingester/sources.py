@@ -114,6 +114,12 @@ class Source:
             return 0 if self.at_end else size
         return max(0, size - self.checkpoint.position)
 
+    def is_unended(self) -> bool:
+        """Tell whether it was read as far as it goes, and ends within a line or within its compressed stream."""
+        if isinstance(self._fetch, Decompressed) and self._fetch.is_broken:
+            return True
+        return self.at_end and self.checkpoint.compression is None and self.seen_size > self.checkpoint.position
+
     def is_unlinked(self) -> bool:
         """Tell whether the file has no name any more, and only the descriptor keeps it."""
         return os.fstat(self.fileno()).st_nlink == 0

@@ -219,13 +219,15 @@ _PRUNED: Final = "SELECT execution_id FROM tracklog_purged WHERE execution_id IN
 _SUM_CALLS: Final = """
 UPDATE agent_executions SET
     llm_calls = s.calls, llm_tokens_used = s.tokens, llm_latency_ms = s.latency,
+    llm_timed_calls = s.timed,
     llm_model = (
         SELECT c.model FROM agent_llm_calls AS c
         WHERE c.execution_id = agent_executions.execution_id AND c.model IS NOT NULL
         ORDER BY COALESCE(c.request_key, c.end_key) DESC, c.call_id DESC LIMIT 1
     )
 FROM (
-    SELECT execution_id, count(*) AS calls, sum(tokens_used) AS tokens, sum(latency_ms) AS latency
+    SELECT execution_id, count(*) AS calls, sum(tokens_used) AS tokens, sum(latency_ms) AS latency,
+        count(latency_ms) AS timed
     FROM agent_llm_calls WHERE execution_id IN ({keys}) GROUP BY execution_id
 ) AS s
 WHERE agent_executions.execution_id = s.execution_id

@@ -147,7 +147,11 @@ async def time_out(store: Store, stale_after: dt.timedelta, boot: str | None) ->
             connection,
             "UPDATE agent_executions SET verdict = 'timeout', verdict_key = last_key, verdict_at = $2"
             f" WHERE {_UNFINISHED} AND line_status NOT IN ({{keys}})"
-            " AND last_key < $3 AND last_key >= '0' AND (verdict_key IS NULL OR verdict_key < last_key)"
+            " AND (verdict_key IS NULL OR verdict_key < last_key) AND (last_key < $3 AND last_key >= '0' OR"
+            # Lines without a time are as old as the last reading of their file.
+            "   last_key < '0' AND NOT EXISTS (SELECT 1 FROM agent_execution_logs AS l"
+            "     LEFT JOIN tracklog_sources AS s ON s.source_id = l.source_id"
+            "     WHERE l.execution_id = agent_executions.execution_id AND s.read_at >= $7))"
             " AND (writer IS NULL OR writer NOT IN ("
             "   SELECT w.writer FROM tracklog_writers AS w WHERE w.locked AND w.gone_at IS NULL AND (w.boot_id = $4"
             "     OR w.host IN (SELECT host FROM tracklog_ingesters WHERE looked_at > $5 AND host <> $6))))"
@@ -158,6 +162,7 @@ async def time_out(store: Store, stale_after: dt.timedelta, boot: str | None) ->
             boot,
             now - PRESENT,
             store.host,
+            now - stale_after,
         )
         if rows:
             await mark_windows(connection, sorted(row["execution_id"] for row in rows), store.host, now)

@@ -20,7 +20,7 @@ _Row = Mapping[Any, Any]
 _Rows = dict[str, dict[tuple[Any, ...], _Row]]
 """By execution, then by what tells its rows apart."""
 
-_LLM_SUMS: Final = ("llm_model", "llm_calls", "llm_tokens_used", "llm_latency_ms")
+_LLM_SUMS: Final = ("llm_model", "llm_calls", "llm_tokens_used", "llm_latency_ms", "llm_timed_calls")
 _LOG_VALUES: Final = tuple(name for name in LOG_COLUMNS if name not in ("source_id", "line_offset"))
 """Not the place: a line that stands in two files has the place where it was read first."""
 

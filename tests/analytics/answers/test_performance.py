@@ -40,6 +40,7 @@ def some_executions(count: int = 400) -> list[dict[str, Any]]:
                 "llm_calls": calls or None,
                 "llm_tokens_used": 100 * calls or None,
                 "llm_latency_ms": 250.5 * calls or None,
+                "llm_timed_calls": calls,
             }
         )
     return rows
@@ -82,7 +83,14 @@ def equal(one: Record, other: Record) -> None:
 def test_measures_of_one_agent(stored: Stored, analytics: ExecutionAnalytics) -> None:
     """Rates are of the executions that ended and were not skipped; averages of those that have the number."""
     stored.executions(
-        {"execution_id": "a", "duration_ms": 100.0, "llm_calls": 2, "llm_tokens_used": 30, "llm_latency_ms": 50.0},
+        {
+            "execution_id": "a",
+            "duration_ms": 100.0,
+            "llm_calls": 2,
+            "llm_tokens_used": 30,
+            "llm_latency_ms": 50.0,
+            "llm_timed_calls": 2,
+        },
         {"execution_id": "b", "duration_ms": 300.0},
         {"execution_id": "c", "status": "failed", "error_type": "ValueError"},
         {"execution_id": "d", "status": "skipped"},

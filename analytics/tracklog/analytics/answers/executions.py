@@ -8,7 +8,7 @@ from sqlalchemy import Select, select
 
 from tracklog.analytics.answers.calls import calls_in_flight, calls_of, interaction, is_going_on
 from tracklog.analytics.answers.endings import explain
-from tracklog.analytics.query import Query, key, since
+from tracklog.analytics.query import Query, at_most, key, since
 from tracklog.analytics.record import Record
 from tracklog.ingester.schema import agent_call_chains, agent_execution_logs, agent_executions, tracklog_sources
 from tracklog.processors.states import ExecutionStatus
@@ -163,7 +163,7 @@ def find_slow_executions(
     rows = yield (
         chosen.where(_executions.duration_ms > threshold_ms)
         .order_by(_executions.duration_ms.desc(), _executions.execution_id)
-        .limit(limit)
+        .limit(at_most(limit))
     )
     records = yield from completed(rows)
     for record in records:
@@ -204,4 +204,4 @@ def _filtered(
 
 
 def _newest(statement: Select[Any], limit: int) -> Select[Any]:
-    return statement.order_by(_executions.created_at.desc(), _executions.execution_id.desc()).limit(limit)
+    return statement.order_by(_executions.created_at.desc(), _executions.execution_id.desc()).limit(at_most(limit))

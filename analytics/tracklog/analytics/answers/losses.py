@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from sqlalchemy import func, select
 
-from tracklog.analytics.query import Query
+from tracklog.analytics.query import Query, at_most
 from tracklog.analytics.record import Record
 from tracklog.ingester.ranges import count, gaps
 from tracklog.ingester.schema import tracklog_quarantine, tracklog_sources, tracklog_writers
@@ -76,7 +76,7 @@ def get_quarantined_lines(limit: int = 100) -> Query[Record]:
         .select_from(tracklog_quarantine.outerjoin(tracklog_sources, quarantine.source_id == sources.source_id))
         .where(quarantine.settled_at.is_(None))
         .order_by(quarantine.quarantined_at.desc(), quarantine.source_id, quarantine.line_offset)
-        .limit(max(0, limit))
+        .limit(at_most(limit))
     )
     lines: list[Record] = []
     for row in rows:

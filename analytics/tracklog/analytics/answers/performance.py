@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, true
+from sqlalchemy import ColumnElement, and_, func, or_, select, true
 
 from tracklog.analytics.answers.endings import CRASHED
 from tracklog.analytics.query import Query, chunks, key, since
@@ -263,7 +263,7 @@ def _measure_some(condition: ColumnElement[bool], by_agent: _ByAgent) -> Query[N
             func.sum(_executions.duration_ms).label("duration_sum_ms"),
             func.sum(_executions.llm_calls).label("llm_calls"),
             func.sum(_executions.llm_tokens_used).label("llm_tokens"),
-            func.sum(case((_executions.llm_latency_ms.is_not(None), _executions.llm_calls))).label("latencies"),
+            func.sum(_executions.llm_timed_calls).label("latencies"),
             func.sum(_executions.llm_latency_ms).label("latency_sum_ms"),
         )
         .where(condition)

@@ -61,6 +61,7 @@ def debug_why_agent_didnt_fire(
         says how much of the logs is in. `agents_in_conversation` tells who fired there. For an agent that was never
         invoked, `last_execution` is its newest one elsewhere; without any, `similar_agents` are names like its own.
     """
+    agent_name = str(agent_name)
     name = key(agent_name)
     rows = yield _newest(_EVIDENCE, name, conversation_id, vault_id, _MAX_EXECUTIONS)
     successes = yield _newest(_EVIDENCE, name, conversation_id, vault_id, 1, status=ExecutionStatus.SUCCESS)

@@ -1,6 +1,7 @@
 """Say how a question was asked on the command line: of which database, and in which form it is to be answered."""
 
 import functools
+import math
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -93,11 +94,21 @@ def asks(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+class _Hours(click.FloatRange):
+    """A number of hours; what is no number is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number of hours.", param, ctx)
+        return number
+
+
 def option_hours(default: float | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add --hours: how far back to look."""
     return click.option(
         "--hours",
-        type=click.FloatRange(min=0),
+        type=_Hours(min=0),
         default=default,
         show_default=default is not None,
         metavar="N",

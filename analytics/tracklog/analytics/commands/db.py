@@ -43,6 +43,8 @@ def current(asked: Asked) -> None:
     name = shown(database_url(asked.url))
     if asked.json:
         print_json({"database": name, "version": version, "newest": migrate.HEAD})
+    elif version is not None and version > migrate.HEAD:
+        click.echo(f"{name} has schema {version}; this version works on {migrate.HEAD}. Install a newer tracklog.")
     elif version == migrate.HEAD:
         click.echo(f"{name} has schema {version}, the newest.")
     else:

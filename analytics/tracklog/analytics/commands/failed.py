@@ -31,6 +31,6 @@ def command(asked: Asked, agent: str | None, vault: str | None, hours: float, li
                 Listed(Column("STAGE", least=11), lambda record: one_line(record.current_stage, 30) or units.NOTHING),
                 Listed(Column("ERROR", least=20), lambda record: one_line(error_of(record)) or units.NOTHING),
             ],
-            empty=f"Nothing failed in the last {hours:g} hours.",
+            empty=f"Nothing failed in the last {units.hours(hours)}.",
             fresh=True,
         )

@@ -49,7 +49,9 @@ class _ToStderr(logging.Handler):
     help="Delete log files that were closed so long ago and are in the database; without it nothing is deleted.",
 )
 @asks
+@click.pass_context
 def command(
+    context: click.Context,
     asked: Asked,
     paths: tuple[str, ...],
     once: bool,
@@ -86,6 +88,8 @@ def command(
         click.echo(_sentence(summary, counted=once))
         if once and summary.executions:
             click.echo(f"→ {asked.hint('list')}", err=True)
+    if once and summary.unreadable:
+        context.exit(1)
 
 
 def _once(ingester: Ingester) -> Summary:
@@ -124,6 +128,8 @@ def _sentence(summary: Summary, *, counted: bool) -> str:
         f"{units.count(summary.quarantined)} quarantined" if summary.quarantined else "",
         f"{units.plural(summary.crashed, 'execution')} crashed" if summary.crashed else "",
         f"{units.plural(summary.timed_out, 'execution')} silent too long" if summary.timed_out else "",
+        f"{units.plural(summary.unended, 'file')} without an end of the last line" if summary.unended else "",
+        f"{units.count(summary.unreadable)} not readable" if summary.unreadable else "",
     ]
     read = (
         f"Read {units.plural(summary.lines, 'line')} ({units.size(summary.bytes_read)}) of"

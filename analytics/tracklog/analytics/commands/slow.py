@@ -40,5 +40,5 @@ def command(asked: Asked, over: float, agent: str | None, vault: str | None, hou
                 Listed(Column("CALLS", right=True, drop=2), lambda record: units.count(record.llm_calls)),
                 Listed(Column("STARTED", drop=1), lambda record: units.moment(record.created_at)),
             ],
-            empty=f"Nothing took longer than {units.duration(over)} in the last {hours:g} hours.",
+            empty=f"Nothing took longer than {units.duration(over)} in the last {units.hours(hours)}.",
         )

@@ -50,7 +50,7 @@ def command(asked: Asked, agent: str | None, vault: str | None, hours: float) ->
         ingestion = analytics.get_ingestion()
     out = Screen()
     if not reports:
-        out.print(Text(f"No executions in the last {hours:g} hours."), Text(), freshness(ingestion))
+        out.print(Text(f"No executions in the last {units.hours(hours)}."), Text(), freshness(ingestion))
         return
     out.print(out.table(_COLUMNS, map(_row, reports)), Text(), freshness(ingestion))
     worst = max(reports, key=lambda report: sum(report.common_errors.values()))
@@ -83,7 +83,9 @@ def _success(report: Record) -> str:
 def _print_one(asked: Asked, report: Record, hours: float, ingestion: Record) -> None:
     out = Screen()
     runs = units.plural(report.total_executions, "execution")
-    out.print(Text(one_line(report.agent_name), "bold").append(f"  {runs} in the last {hours:g} hours", "not bold"))
+    out.print(
+        Text(one_line(report.agent_name), "bold").append(f"  {runs} in the last {units.hours(hours)}", "not bold")
+    )
     if not report.total_executions:
         out.print(Text(), freshness(ingestion))
         out.hint(asked.hint("why", report.agent_name))

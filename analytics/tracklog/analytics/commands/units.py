@@ -54,6 +54,15 @@ def share(part: float) -> str:
     return f"{min(max(part * 100, 0.1), 99.9):.1f} %"
 
 
+def hours(number: float) -> str:
+    """Write a number of hours.
+
+    >>> hours(24.0), hours(1), hours(0.5), hours(1e9)
+    ('24 hours', '1 hour', '0.5 hours', '1,000,000,000 hours')
+    """
+    return f"{number:,.15g} hour{'' if number == 1 else 's'}"
+
+
 def size(number: int) -> str:
     """Write a number of bytes.
 

@@ -66,6 +66,7 @@ def upgrade() -> None:
         sa.Column("llm_calls", sa.Integer()),
         sa.Column("llm_tokens_used", sa.BigInteger()),
         sa.Column("llm_latency_ms", Millis),
+        sa.Column("llm_timed_calls", sa.Integer(), comment="of the calls, those whose latency is known"),
         sa.Column("created_at", Time, comment="the time of the earliest line"),
         sa.Column("last_key", Key, nullable=False),
         sa.Column("moved_agent", Key),
