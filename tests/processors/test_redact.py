@@ -1,13 +1,22 @@
 """Secrets do not reach the disk."""
 
+import contextlib
+import dataclasses
+import io
+import logging
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+import structlog
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from processors.written import all_lines, files
+from tracklog.processors import BaseAgent, ExecutionLog, configure, execution
 from tracklog.processors.redact import REDACTED, Redactor
 
 
@@ -176,6 +185,8 @@ def test_a_private_key_inside_json_inside_a_text_is_redacted() -> None:
         "0198e2b4-1111-7222-8333-444444444444",
         "risk-assessment-2026-of-the-company-x",
         "authorization: granted by the manager",
+        "the fields ('password', 'name', 'email')",
+        "the primary key = 'id'",
     ],
 )
 def test_prose_is_kept(text: str) -> None:
@@ -213,6 +224,9 @@ def test_what_is_left_is_json(noise: str, credential: str) -> None:
         f"://{noise}:{noise}@",
         f"token={noise}",
         f"-----BEGIN PRIVATE KEY-----{noise}",
+        f"('password', '{noise}')",
+        f"{{b'password': b'{noise}'}}",
+        f'password = "{noise}"',
     ):
         cleaned = redacted({"a": text, "b": [text, {"c": text}]})
         assert list(cleaned) == ["a", "b"]
@@ -234,6 +248,10 @@ def test_what_is_left_is_json(noise: str, credential: str) -> None:
         "basic " + "a" * 1_000_000,
         '"' * 500_000 + "token" + " " * 500_000,
         "[" * 900 + "token",
+        "('password', 'a" * 60_000,
+        "('" + "password" * 100_000 + "', '" + "a" * 100_000,
+        "password = '" * 80_000,
+        "password" + " " * 900_000 + "= '",
     ],
 )
 def test_no_text_takes_long(text: str) -> None:
@@ -243,3 +261,174 @@ def test_no_text_takes_long(text: str) -> None:
     began = time.process_time()
     redact(line)
     assert time.process_time() - began < 2
+
+
+# On the way from a call to the disk
+
+SECRET = "hunter2-Zq9"
+"""Looks like no credential: it is told by what stands before it."""
+
+KEY = f"sk-proj-{_ALPHABET}"
+"""Looks like one, wherever it stands."""
+
+
+def logged(logs: Path, work: Callable[[Any], object]) -> str:
+    """Give the file that some work on an execution leaves."""
+    configure(logs, console=False)
+    with contextlib.suppress(Exception), execution("A") as run:
+        work(run)
+    written = "".join(path.read_text() for path in files(logs))
+    assert "execution.finished" in written
+    assert len(all_lines(logs)) > 2
+    return written
+
+
+def fail(error: BaseException) -> None:
+    raise error
+
+
+def chained() -> None:
+    try:
+        fail(ValueError(f"https://me:{SECRET}@host/?api_key={SECRET}"))
+    except ValueError as error:
+        raise RuntimeError("outer") from error
+
+
+def inside_of_another() -> None:
+    try:
+        fail(KeyError({"password": SECRET}))
+    except KeyError:
+        fail(RuntimeError(f"client_secret={SECRET}"))
+
+
+def grouped() -> None:
+    fail(ExceptionGroup("many", [ValueError(f"token='{SECRET}'"), ExceptionGroup("deep", [ValueError(KEY)])]))
+
+
+def noted() -> None:
+    error = ValueError("bad")
+    error.add_note(f"Authorization: Bearer {KEY}")
+    raise error
+
+
+def in_arguments() -> None:
+    fail(ValueError("login failed", {"user": "me", "password": SECRET}, ["Authorization", KEY]))
+
+
+@pytest.mark.parametrize("raising", [chained, inside_of_another, grouped, noted, in_arguments])
+@pytest.mark.parametrize("how", ["leaves", "exc_info", "exception", "dicts", "model", "event"])
+def test_an_exception_gives_no_secret_away(logs: Path, raising: Callable[[], None], how: str) -> None:
+    """In its message, its arguments, its notes, and those of its causes; however it is logged."""
+
+    def work(run: Any) -> None:
+        log = structlog.get_logger()
+        if how == "leaves":
+            raising()
+        try:
+            raising()
+        except Exception as error:
+            if how == "exc_info":
+                log.info("failed", exc_info=error)
+            elif how == "exception":
+                log.exception("failed", error=error, errors=[str(error)])
+            elif how == "dicts":
+                event = {"event": "failed", "exc_info": error}
+                log.info(**structlog.processors.dict_tracebacks(None, "info", event))
+            elif how == "model":
+                with run.llm_call("m") as call:
+                    call.set_error(error)
+                run.fail_stage("s", str(error), {"error": error})
+            else:
+                log.error(str(error))
+
+    written = logged(logs, work)
+    assert SECRET not in written
+    assert KEY not in written
+
+
+ENVIRONMENT = {
+    "OPENAI_API_KEY": SECRET,
+    "AWS_SECRET_ACCESS_KEY": SECRET,
+    "DJANGO_SECRET_KEY": SECRET,
+    "GITHUB_TOKEN": SECRET,
+    "PGPASSWORD": SECRET,
+    "MYSQL_PASSWORD": SECRET,
+    "SSH_PRIVATE_KEY": SECRET,
+    "SMTP_PASSWD": SECRET,
+    "DATABASE_URL": f"postgresql://me:{SECRET}@host/db",
+    "REDIS_URL": f"redis://:{SECRET}@host",
+    "SLACK": f"xoxb-123456789012-{_ALPHABET[:24]}",
+}
+
+
+@dataclasses.dataclass
+class Login:
+    user: str
+    password: str
+
+
+VALUES: dict[str, Any] = {
+    "nested": {"a": [{"b": ({"password": SECRET},)}]},
+    "a set of pairs": {("authorization", SECRET)},
+    "bytes": {b"authorization": SECRET.encode(), "cookie": SECRET},
+    "headers in pairs": [("accept", "*/*"), ("Authorization", SECRET), (b"cookie", SECRET.encode())],
+    "a url": f"https://host/path?x=1&access_token={SECRET}&y=2#api_key={SECRET}",
+    "a url with a user": f"amqp://me:{SECRET}@host:5672//",
+    "a bearer": f"Authorization: Bearer {_ALPHABET}",
+    "tool arguments": {
+        "tool_calls": [{"function": {"name": "login", "arguments": orjson.dumps({"password": SECRET}).decode()}}]
+    },
+    "a body": orjson.dumps({"input": orjson.dumps({"client_secret": SECRET}).decode()}).decode(),
+    "a body amid text": f'request failed: {{"api_key": "{SECRET}", "n": 1}} (400)',
+    "the environment": ENVIRONMENT,
+    "the environment as text": "\n".join(f"{name}={value}" for name, value in ENVIRONMENT.items()),
+    "the environment as arguments": [f"--env={name}={value}" for name, value in ENVIRONMENT.items()],
+    "the environment as printed": repr(ENVIRONMENT),
+    "the environment as exported": "\n".join(f"export {name}='{value}'" for name, value in ENVIRONMENT.items()),
+    "a dataclass": Login("me", SECRET),
+    "a dataclass as printed": repr(Login("me", SECRET)),
+    "an assignment": f'password = "{SECRET}"',
+    "an exception": ValueError(f"password={SECRET}"),
+    "odd keys": {1: {"token": SECRET}, None: {"x": 2**70, "secret": SECRET}},
+}
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+def test_no_call_gives_a_secret_away(logs: Path, value: Any) -> None:
+    """Wherever it is passed; what is no secret is kept."""
+
+    def work(run: Any) -> None:
+        log = structlog.get_logger()
+        log.info("event", value=value, kept="kept")
+        log.info(str(value) if isinstance(value, str) else "event", deep={"value": value})
+        with execution("B", input_data=value, metadata={"m": value}, call_reason=str(value)) as inner:
+            inner.stage("s", data=value)
+            inner.relevance(True, 0.5, repr(value))
+            inner.set_output(value)
+            with inner.llm_call("m", {"messages": [{"role": "user", "content": value}]}) as call:
+                call.set_response({"content": value, "usage": {"total_tokens": 3}})
+        BaseAgent().log_event("event", value=value)
+        logging.getLogger("other").warning("value %s", value)
+        logging.getLogger("other").warning("value", extra={"value": value})
+
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder(), ExecutionLog(logs)],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
+    )
+    handler = logging.StreamHandler(io.StringIO())
+    handler.setFormatter(formatter)
+    logging.getLogger().addHandler(handler)
+    written = logged(logs, work)
+    assert SECRET not in written
+    assert _ALPHABET not in written
+    assert '"tokens_used":3' in written
+    assert '"kept":"kept"' in written
+
+
+def test_a_secret_within_a_value_that_is_cut_is_gone_too(logs: Path) -> None:
+    """It is taken out before the value is cut, also where only its head is kept as text."""
+    padding = "x" * 2_000_000
+    value = {"password": SECRET, "body": f"?api_key={SECRET}&{padding}", "list": [{"token": SECRET}, *range(300_000)]}
+    written = logged(logs, lambda run: run.set_output(value))
+    assert SECRET not in written
+    assert REDACTED in written

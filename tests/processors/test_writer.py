@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import io
 import os
+import select
 import shutil
 import signal
 import sys
@@ -608,3 +609,47 @@ def test_a_closed_stream_costs_its_lines_only(capsys: pytest.CaptureFixture[str]
     writer.write(BODY)
     assert capsys.readouterr().err.count("tracklog:") == 1
     assert writer._dropped_lines >= 2
+
+
+def test_a_pipe_that_nobody_reads_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each line, nor when a part of one is taken; once a line is taken whole, the next may wait again."""
+    waits: list[int] = []
+
+    class Poll:
+        def __init__(self) -> None:
+            self._poll = poll()
+            self.register = self._poll.register
+
+        def poll(self, milliseconds: int) -> Any:
+            waits.append(milliseconds)
+            return self._poll.poll(0)
+
+    poll = select.poll
+    monkeypatch.setattr(select, "poll", Poll)
+    body = orjson.dumps({"event": "x" * 9000})
+    reader, descriptor = os.pipe()
+    os.set_blocking(descriptor, False)
+    with os.fdopen(descriptor, "wb", buffering=0) as stream:
+        writer = Writer(stream, Settings("test"))
+        for _ in range(50):
+            writer.write(body)
+        assert [1000, *[0] * (len(waits) - 1)] == waits
+        assert len(waits) > 40
+        waits.clear()
+        data = os.read(reader, 5000)
+        writer.write(body)
+        writer.write(body)
+        assert {0} == set(waits)
+        waits.clear()
+        data += os.read(reader, 1 << 20)
+        for _ in range(20):
+            writer.write(body)
+        assert [1000, *[0] * (len(waits) - 1)] == waits
+        data += os.read(reader, 1 << 20)
+        writer.close()
+    data += os.read(reader, 1 << 20)
+    os.close(reader)
+    good = [orjson.loads(line) for line in data.splitlines() if line.startswith(b"{") and line.endswith(b"}")]
+    assert ("writer.closed", True) == (good[-1]["kind"], good[-1]["lines_dropped"] > 50)
+    assert good[-1]["seq"] == good[-1]["lines_written"] + good[-1]["lines_dropped"] + 1
+    assert len({line["seq"] for line in good}) == len(good) == good[-1]["lines_written"] + 1

@@ -31,7 +31,7 @@ class _Shape:
 _START: Final = rb"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrtbf]))"
 
 # What the name of a secret ends in, where text assigns to it.
-_NAME: Final = rb"(?:api[_-]?key|authorization|password|passwd|token|secret|cookie)"
+_NAME: Final = rb"(?:(?:api|access|private|secret)[_-]?key|authorization|password|passwd|token|secret|cookie)"
 
 # A quote of JSON within a line's text, however deep: an even number of backslashes would end that text.
 _QUOTE: Final = rb"(?:(?:\\\\){0,3}\\\"|')"
@@ -74,7 +74,21 @@ _NAMED: Final = (
     _Shape(
         # In a text that quotes: JSON that is cut short or stands amid prose, or what Python prints of a dict.
         ('\\"', "': "),
-        re.compile(rb"(?i)(" + _NAME + _QUOTE + rb" {0,8}: {0,8}" + _QUOTE + rb")[^\"\\']+"),
+        re.compile(rb"(?i)(" + _NAME + _QUOTE + rb" {0,8}: {0,8}b?" + _QUOTE + rb")[^\"\\']+"),
+        rb"\1[redacted]",
+    ),
+    _Shape(
+        # What Python prints of a header that is a pair: two texts in brackets, and nothing else.
+        ("('", "(b'"),
+        re.compile(
+            rb"(?i)(\(b?'[A-Za-z0-9_-]{0,64}" + _NAME + rb"', {1,8}b?" + _QUOTE + rb")[^\"\\']+(?=" + _QUOTE + rb"\))"
+        ),
+        rb"\1[redacted]",
+    ),
+    _Shape(
+        # A line of a program or of its settings.
+        ('= \\"', "= '"),
+        re.compile(rb"(?i)(" + _NAME + rb" {1,8}= {1,8}" + _QUOTE + rb")[^\"\\']+"),
         rb"\1[redacted]",
     ),
     _Shape(

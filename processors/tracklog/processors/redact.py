@@ -8,7 +8,10 @@ import orjson
 
 from tracklog.processors.credentials import NAMES, without_credentials
 
-KEY_WORDS: Final = ("api_key", "apikey", "authorization", "password", "token", "secret", "cookie")
+KEY_WORDS: Final = (
+    *("api_key", "apikey", "access_key", "private_key", "secret_key", "authorization"),
+    *("password", "passwd", "pgpassword", "token", "secret", "cookie"),
+)
 """A key whose last word is one of these holds a secret: `access_token` does, `tokens_used` does not."""
 
 REDACTED: Final = "[redacted]"
