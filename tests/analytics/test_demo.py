@@ -28,6 +28,8 @@ def start(directory: Path) -> "subprocess.Popen[str]":
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, "TRACKLOG_DATABASE_URL": "sqlite:////nowhere/else.db"},
+        # Where the tests run in the background, they and their children do without it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

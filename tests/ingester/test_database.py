@@ -55,6 +55,8 @@ def test_a_url_of_no_database_of_ours_is_refused(url: str) -> None:
 def test_what_is_shown_has_no_password_and_can_be_typed() -> None:
     """A URL in a message is the one that was given, but for its password."""
     assert "postgresql://me:***@db/agents" == shown(database_url("postgresql://me:secret@db/agents"))
+    assert "postgresql://me:***@db/agents" == shown(database_url("postgresql://me:sec@ret@db/agents"))
+    assert "postgresql://me@db/agents?password=***" == shown(database_url("postgresql://me@db/agents?password=secret"))
     assert "sqlite:////var/a#b.db" == shown(database_url("/var/a#b.db"))
 
 

@@ -456,3 +456,91 @@ def test_a_call_without_an_answer_has_no_latency(database: str, tmp_path: Path) 
         assert (2, 1, 100.0) == (metrics["llm_calls"], metrics["llm_latency_count"], metrics["llm_latency_sum_ms"])
 
     asyncio.run(run())
+
+
+def test_a_database_that_lets_nobody_in_for_a_while_is_waited_for(
+    postgres_server: Any, postgres_database: str, tmp_path: Path
+) -> None:
+    """Its owner closed it, with an error that has no name among those of servers that are away."""
+    name = postgres_database.split("?")[0].rpartition("/")[2]
+    path = tmp_path / "a.jsonl"
+    written = 0
+
+    def write() -> None:
+        nonlocal written
+        with path.open("ab") as file:
+            for _ in range(20):
+                written += 1
+                file.write(dumps(stamped("w", written, execution_id="x")))
+
+    async def all_there() -> bool:
+        return written == len(await rows_of(postgres_database, "agent_execution_logs"))
+
+    with daemon(postgres_database, tmp_path) as process:
+        write()
+        # The schema is made by the daemon; until then there are no rows to ask for.
+        wait_for_stderr(process, "following")
+        asyncio.run(until_ready(postgres_database))
+        asyncio.run(until(all_there))
+        ends = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        postgres_server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false", ends)
+        write()
+        wait_for_stderr(process, "waiting for it")
+        postgres_server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        wait_for_stderr(process, "is back")
+        write()
+        asyncio.run(until(all_there))
+        process.send_signal(signal.SIGTERM)
+        assert 0 == process.wait(10)
+
+
+def wait_for_stderr(process: subprocess.Popen[bytes], words: str) -> None:
+    """Read what a process says until it says something."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if words in line.decode():
+            return
+    raise AssertionError(f"it ended without saying {words!r}")
+
+
+async def until_ready(database: str) -> None:
+    async def ready() -> bool:
+        try:
+            await rows_of(database, "agent_executions")
+        except Exception:  # noqa: BLE001
+            return False
+        return True
+
+    await until(ready)
+
+
+def test_the_first_line_of_a_file_that_cannot_be_read_is_told(
+    sqlite_database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the file, the place and the reason; of the others there is the quarantine."""
+    (tmp_path / "a.log").write_bytes(b'{"execution_id":"x"}\nno json\n[1]\n')
+
+    async def run() -> None:
+        async with Ingester([tmp_path], sqlite_database) as ingester:
+            assert 2 == (await ingester.run_once()).quarantined
+
+    asyncio.run(run())
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message.startswith(f"{tmp_path / 'a.log'}, byte 21: not JSON")
+
+
+def test_a_compressed_files_last_line_needs_no_newline(database: str, tmp_path: Path) -> None:
+    """Its stream says where it ends; a plain file may still grow."""
+    lines = b'{"execution_id":"x","event":"e"}\n{"execution_id":"x","event":"last"}'
+    (tmp_path / "a.log.gz").write_bytes(gzip.compress(lines))
+    (tmp_path / "b.log").write_bytes(lines + b"\n")
+    (tmp_path / "c.log").write_bytes(lines)
+
+    async def run() -> None:
+        async with Ingester([tmp_path], database) as ingester:
+            assert 5 == (await ingester.run_once()).lines
+        async with Ingester([tmp_path], database) as ingester:
+            assert 0 == (await ingester.run_once()).lines
+        assert 2 == len(await rows_of(database, "agent_execution_logs"))
+
+    asyncio.run(run())

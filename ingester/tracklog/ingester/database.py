@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from tracklog.ingester.errors import (
+    DatabaseError,
     DatabaseRefusedError,
     DatabaseUnreachableError,
     DatabaseUrlError,
@@ -87,7 +88,9 @@ def shown(url: URL) -> str:
     """
     if url.get_backend_name() == "sqlite":
         return f"sqlite:///{url.database}"
-    return url.render_as_string(hide_password=True).replace("+asyncpg", "")
+    text = url.render_as_string(hide_password=True).replace("+asyncpg", "")
+    # An @ that was not escaped ends the password for whoever parses it, and not for whoever typed it.
+    return re.sub(r"password=[^&]*", "password=***", re.sub(r"(://[^:/@]*:)[^/]*@", r"\1***@", text))
 
 
 def open_engine(url: str) -> "AsyncEngine":
@@ -249,6 +252,7 @@ async def transaction(engine: "AsyncEngine") -> "AsyncIterator[AsyncConnection]"
     :raises DatabaseUnreachableError: The database is away; waiting may help.
     :raises DatabaseRefusedError: The server lets nobody in by that URL.
     :raises TransactionConflictError: Another transaction was in the way.
+    :raises DatabaseError: It refuses for another reason.
     """
     try:
         async with engine.begin() as connection:
@@ -271,4 +275,6 @@ async def transaction(engine: "AsyncEngine") -> "AsyncIterator[AsyncConnection]"
                 f"the database {shown(engine.url)} cannot be reached: {reason}"
                 f"{advice_on(reason) or '; check that it runs, and the URL'}"
             ) from error
+        if isinstance(cause, sqlite3.Error) or hasattr(cause, "sqlstate"):
+            raise DatabaseError(f"the database {shown(engine.url)} refuses: {reason}{advice_on(reason)}") from error
         raise

@@ -17,8 +17,10 @@ from tracklog.ingester import presence, retention, rollup, schema, verdicts
 from tracklog.ingester.database import DEFAULT_URL, ENVIRONMENT_VARIABLE
 from tracklog.ingester.discover import watch
 from tracklog.ingester.errors import (
+    DatabaseError,
     DatabaseRefusedError,
     DatabaseUnreachableError,
+    SchemaError,
     TransactionConflictError,
 )
 from tracklog.ingester.files import Files
@@ -169,11 +171,11 @@ class Ingester:
         ended = asyncio.Event()
         watcher = asyncio.create_task(watch(self._files.paths, changed, ended))
         try:
-            await self._outwait(self._prepare, stop)
+            await self._outwait(self._prepare, stop, at_first=True)
             while not stop.is_set():
                 await self._outwait(lambda: self._pass(changed, progress), stop)
                 await _any_of((changed, stop), _TICK)
-            with contextlib.suppress(DatabaseUnreachableError, TransactionConflictError):
+            with contextlib.suppress(DatabaseError):
                 await self._note_presence(stopped=True)
         finally:
             ended.set()
@@ -186,8 +188,13 @@ class Ingester:
         for path in self._files.missing():
             _log.warning("%s does not exist yet; waiting for it", path)
 
-    async def _outwait(self, work: Callable[[], Awaitable[object]], stop: asyncio.Event) -> None:
-        """Do it until it is done or `stop` is set, however long the database is away."""
+    async def _outwait(
+        self, work: Callable[[], Awaitable[object]], stop: asyncio.Event, *, at_first: bool = False
+    ) -> None:
+        """Do it until it is done or `stop` is set, however long the database is away, or refuses.
+
+        :param at_first: What was refused from the beginning is not going to be taken later.
+        """
         wait, longest = _BACKOFF
         away = False
         while not stop.is_set():
@@ -196,9 +203,9 @@ class Ingester:
                     # A commit that failed may have happened: only the positions tell.
                     await self._reload()
                 await self._persist(work)
-            except DatabaseRefusedError:
-                raise
-            except DatabaseUnreachableError as error:
+            except DatabaseError as error:
+                if isinstance(error, SchemaError) or (at_first and not _may_come_back(error)):
+                    raise
                 if not away:
                     _log.warning("%s; waiting for it, the log files keep the lines", error)
                 away = True
@@ -319,6 +326,9 @@ class Ingester:
 
     def _count(self, portion: Portion) -> None:
         summary, before, after = self._summary, portion.before, portion.after
+        if portion.rejected and not (before and before.lines_quarantined):
+            first = portion.rejected[0]
+            _log.warning("%s, byte %d: %s; the line is in quarantine", after.path, first.offset, first.reason)
         self._summary = replace(
             summary,
             bytes_read=summary.bytes_read + portion.bytes_read,
@@ -330,6 +340,10 @@ class Ingester:
     async def _count_executions(self) -> int:
         async with self._store.transaction() as connection:
             return int(await connection.scalar(select(func.count()).select_from(schema.agent_executions)) or 0)
+
+
+def _may_come_back(error: DatabaseError) -> bool:
+    return isinstance(error, DatabaseUnreachableError) and not isinstance(error, DatabaseRefusedError)
 
 
 async def _any_of(events: Iterable[asyncio.Event], seconds: float) -> None:

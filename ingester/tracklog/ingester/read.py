@@ -4,7 +4,7 @@ import gzip
 import os
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any, Final
 
 import zstandard
@@ -134,6 +134,15 @@ class Decompressed:
         data = self._ahead[:length] if self._ahead else self._read(length)
         self._ahead = data  # What was read and not taken is asked for again.
         return data
+
+    def with_last_line(self, chunk: Chunk) -> Chunk:
+        """Take what follows the last newline for a line, where the stream has come to its own end."""
+        rest = b""
+        while not chunk.skipping and (piece := self(chunk.position + len(rest), _STEP_BYTES)):
+            rest += piece
+        if not rest or self.is_broken:
+            return chunk
+        return replace(chunk, lines=[*chunk.lines, (chunk.position, rest)], position=chunk.position + len(rest))
 
     def _open(self) -> None:
         self.close()

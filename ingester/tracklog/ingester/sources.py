@@ -214,6 +214,8 @@ class Source:
         checkpoint = self._look(descriptor, status)
         fetch = self._reader(descriptor, checkpoint.compression)
         chunk = read_lines(fetch, checkpoint.position, limit, skipping=checkpoint.skipping)
+        if chunk.at_end and isinstance(fetch, Decompressed):
+            chunk = fetch.with_last_line(chunk)
         portion = Portion(self, self.stored, checkpoint, bytes_read=chunk.position - checkpoint.position)
         if chunk.too_long is not None:
             long = chunk.too_long

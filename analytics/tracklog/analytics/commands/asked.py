@@ -76,9 +76,9 @@ class Asked:
             return command
         from tracklog.ingester.database import database_url, shown
 
-        url = database_url(self.given.database)
         # A password has no place on a screen.
-        return f"{command} --db {shlex.quote(shown(url) if url.password else self.given.database)}"
+        safe = shown(database_url(self.given.database))
+        return f"{command} --db {shlex.quote(safe if '***' in safe else self.given.database)}"
 
 
 def asks(command: Callable[..., None]) -> Callable[..., None]:

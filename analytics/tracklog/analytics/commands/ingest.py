@@ -88,6 +88,8 @@ def command(
         click.echo(_sentence(summary, counted=once))
         if once and summary.executions:
             click.echo(f"→ {asked.hint('list')}", err=True)
+        if summary.quarantined:
+            click.echo(f"→ {asked.hint('quarantine', 'list')}", err=True)
     if once and summary.unreadable:
         context.exit(1)
 
