@@ -65,7 +65,6 @@ class Writer:
         self._seq = 0
         self._segment = 0
         self._written_lines = 0
-        self._dropped_lines = 0
         self._size = 0
         self._full = self._settings.max_bytes
         self._renew_ns = 0
@@ -98,7 +97,6 @@ class Writer:
         """Count a line that could not be encoded: it has a number, and is missing."""
         with self.lock:
             self._seq += 1
-            self._dropped_lines += 1
             self._complain(error)
 
     def close(self, reason: str = "closed") -> None:
@@ -157,7 +155,6 @@ class Writer:
                     raise OSError("a line was torn apart by another")
             self._torn = False
         except BaseException as error:
-            self._dropped_lines += 1
             if isinstance(error, Exception) and not written:
                 self._torn = torn
             raise
@@ -242,7 +239,7 @@ class Writer:
         self._target = target
         self._size = 0
         self._renew_ns = time.monotonic_ns() + int(self._settings.max_age * _SECOND)
-        counts = self._seq, self._written_lines, self._dropped_lines
+        counts = self._seq, self._written_lines
         try:
             header = {
                 "level": "info",
@@ -259,7 +256,7 @@ class Writer:
             self._target = None
             if isinstance(target, Segment):
                 # With the file, the line is as if it had never been.
-                self._seq, self._written_lines, self._dropped_lines = counts
+                self._seq, self._written_lines = counts
                 self._segment -= 1
                 target.discard()
             raise
@@ -280,7 +277,8 @@ class Writer:
                     "reason": reason,
                     "segment": self._segment if segment is None else segment,
                     "lines_written": self._written_lines,
-                    "lines_dropped": self._dropped_lines,
+                    # Also of lines that an exception of a signal's handler broke off, wherever that was.
+                    "lines_dropped": self._seq - self._written_lines,
                 }
                 self._put_at(target, orjson.dumps(footer), now)
         except Exception as error:  # noqa: BLE001
