@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tracklog.ingester.discover import Discovery, watch
+from tracklog.ingester.sources import open_file
 
 
 def found(*paths: Path) -> set[str]:
@@ -48,7 +49,7 @@ def test_a_file_that_is_named_is_taken(tmp_path: Path) -> None:
 
 
 def test_directories_are_walked_and_circles_end(tmp_path: Path) -> None:
-    """Logs in deeper directories, and behind links to directories, are found; a circle of links is no trap."""
+    """Logs in deeper directories, and behind links to named ones, are found; a circle of links is no trap."""
     deep = tmp_path / "logs" / "one" / "two"
     deep.mkdir(parents=True)
     (deep / "a.log").touch()
@@ -57,7 +58,7 @@ def test_directories_are_walked_and_circles_end(tmp_path: Path) -> None:
     elsewhere.mkdir()
     (elsewhere / "b.log").touch()
     (tmp_path / "logs" / "linked").symlink_to(elsewhere)
-    assert {"a.log", "b.log"} == found(tmp_path / "logs")
+    assert {"a.log", "b.log"} == found(tmp_path / "logs", elsewhere)
 
 
 def test_a_file_of_several_names_is_found_once(tmp_path: Path) -> None:
@@ -67,6 +68,37 @@ def test_a_file_of_several_names_is_found_once(tmp_path: Path) -> None:
     (tmp_path / "c.log").symlink_to(tmp_path / "a.log")
     (tmp_path / "dangling.log").symlink_to(tmp_path / "nowhere")
     assert 1 == len(found(tmp_path, tmp_path / "a.log"))
+
+
+def test_links_do_not_lead_out(tmp_path: Path) -> None:
+    """Whoever may write into a log directory does not choose what the ingester reads; who names the target does."""
+    logs, secrets = tmp_path / "logs", tmp_path / "secrets"
+    for directory in (logs, secrets):
+        directory.mkdir()
+    (secrets / "a.log").write_bytes(b"{}\n")
+    (logs / "own.log").write_bytes(b"{}\n")
+    (logs / "out.log").symlink_to(secrets / "a.log")
+    (logs / "out").symlink_to(secrets)
+    (logs / "in.log").symlink_to(logs / "own.log")
+    refused: dict[str, str] = {}
+
+    def found(*paths: Path) -> list[str]:
+        discovery = Discovery(list(map(str, paths)), lambda path, error: refused.update({path: str(error)}))
+        return sorted(os.path.basename(file.path) for file in discovery.scan())
+
+    assert ["own.log"] == found(logs)
+    assert {str(logs / "out.log"), str(logs / "out")} == refused.keys()
+    assert f"it leads out to {secrets}" in refused[str(logs / "out")]
+    assert ["a.log", "own.log"] == found(logs, secrets)
+    assert ["a.log"] == found(logs / "out.log")
+
+
+def test_what_was_replaced_by_a_link_is_not_opened(tmp_path: Path) -> None:
+    """Between the look and the opening."""
+    (tmp_path / "secret").write_bytes(b"{}\n")
+    (tmp_path / "a.log").symlink_to(tmp_path / "secret")
+    with pytest.raises(OSError, match="symbolic links"):
+        open_file(str(tmp_path / "a.log"))
 
 
 def test_what_would_block_is_no_log(tmp_path: Path) -> None:

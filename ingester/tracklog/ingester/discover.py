@@ -37,7 +37,8 @@ class Found:
 class Discovery:
     """Scan paths: a file that is named is taken, a directory gives the logs below it.
 
-    In a directory a log is told by its name, or by beginning with a JSON object.
+    In a directory a log is told by its name, or by beginning with a JSON object. A link in a directory is followed to
+    where one of the paths leads, and nowhere else: whoever may write there must not choose what is read.
     """
 
     paths: Sequence[str]
@@ -48,11 +49,13 @@ class Discovery:
     locks that SQLite holds on it (see "How To Corrupt An SQLite Database File", 2.2)."""
     _sniffed: dict[tuple[str, int], bool] = field(default_factory=dict)
     _untouched: set[tuple[int, int]] = field(default_factory=set)
+    _roots: tuple[str, ...] = ()
 
     def scan(self) -> Iterator[Found]:
         """Give every file once, whatever the number of its names."""
         # Before anything is opened: the database stays it under a log's name, and where it is named directly.
         self._untouched = self._inodes_of_database()
+        self._roots = tuple(os.path.realpath(path) for path in self.paths)
         seen = set(self._untouched)
         for path in self.paths:
             for found in self._walk(path):
@@ -94,7 +97,7 @@ class Discovery:
             self.on_error(path, error)
             return
         if _is_regular(status):
-            yield Found(path, status)
+            yield Found(os.path.realpath(path) if os.path.islink(path) else path, status)
         elif os.path.isdir(path):
             yield from self._directory(path, frozenset({(status.st_dev, status.st_ino)}))
 
@@ -112,16 +115,26 @@ class Discovery:
                 status = entry.stat()
                 if (status.st_dev, status.st_ino) in self._untouched:
                     continue
-                if entry.is_dir():
+                target = entry.path
+                if entry.is_symlink():
+                    target = os.path.realpath(entry.path)
+                    if not self._is_inside(target):
+                        if stat.S_ISDIR(status.st_mode) or (_is_regular(status) and _LOG_NAME.search(entry.name)):
+                            self.on_error(entry.path, OSError(f"it leads out to {target}; name that to have it read"))
+                        continue
+                if stat.S_ISDIR(status.st_mode):
                     place = status.st_dev, status.st_ino
                     if place not in above:
-                        yield from self._directory(entry.path, above | {place})
+                        yield from self._directory(target, above | {place})
                 elif _is_regular(status) and self._is_log(entry, status):
-                    yield Found(entry.path, status)
+                    yield Found(target, status)
             except FileNotFoundError:
                 continue  # It went between the listing and the look, or is a link to nothing.
             except OSError as error:
                 self.on_error(entry.path, error)
+
+    def _is_inside(self, path: str) -> bool:
+        return any(path == root or path.startswith(os.path.join(root, "")) for root in self._roots)
 
     def _is_log(self, entry: os.DirEntry[str], status: os.stat_result) -> bool:
         if _LOG_NAME.search(entry.name):

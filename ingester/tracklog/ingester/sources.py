@@ -314,8 +314,8 @@ class Source:
 
 
 def open_file(path: str) -> int:
-    """Open a file to read it; one that was replaced by a pipe meanwhile does not block."""
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    """Open a file to read it; what was replaced by a link since it was found is refused, and a pipe does not block."""
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
 
 
 def find(host: str, path: str, known: Mapping[tuple[int, int], Checkpoint]) -> Source:
