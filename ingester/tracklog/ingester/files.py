@@ -49,6 +49,7 @@ class Files:
         self._known: dict[tuple[int, int], Checkpoint] = {}
         """What the database holds, by locator."""
         self._complained: set[str] = set()
+        self._unreadable: set[str] = set()
 
     def __iter__(self) -> Iterator[Source]:
         """Give the open files."""
@@ -98,6 +99,7 @@ class Files:
             self._cannot_read(file.path, error)
             return None
         self._complained.discard(file.path)
+        self._unreadable.discard(file.path)
         self._quiet.pop(inode, None)
         self._open[inode] = source
         return source
@@ -170,7 +172,7 @@ class Files:
     @property
     def unreadable(self) -> int:
         """How many files and directories could not be looked into."""
-        return len(self._complained)
+        return len(self._unreadable)
 
     def unended(self) -> int:
         """Count the open files that end within a line, or within their compressed stream."""
@@ -201,4 +203,6 @@ class Files:
     def _cannot_read(self, path: str, error: OSError) -> None:
         if path not in self._complained:
             self._complained.add(path)
+            if error.errno is not None:  # A link that leads out is none of them.
+                self._unreadable.add(path)
             _log.warning("cannot read %s: %s; going on without it until that is mended", path, error.strerror or error)
