@@ -118,3 +118,18 @@ def test_a_database_of_another_program_is_left_alone(database: str) -> None:
     )
     versions = "CREATE TABLE alembic_version (version_num VARCHAR(32))", "INSERT INTO alembic_version VALUES ('ae10')"
     assert "another program's, with a schema 'ae10'" in asyncio.run(complaint(*versions))
+
+
+def test_strangers_cannot_read_the_database(tmp_path: Path) -> None:
+    """It holds what the logs hold, and those are made so too."""
+    path = tmp_path / "tracklog.db"
+
+    async def run() -> None:
+        store = Store(str(path), "host")
+        try:
+            await store.prepare()
+            assert {0o640} == {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+        finally:
+            await store.close()
+
+    asyncio.run(run())
