@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from processors.written import events, files, kinds, line, lines, of_kind
-from tracklog.processors import ExecutionLog, configure, execution
+from tracklog.processors import ExecutionLog, configure, execution, processor
 
 
 class Terminal(io.StringIO):
@@ -66,11 +66,12 @@ def test_events_below_the_level_are_left_out(logs: Path, level: Any) -> None:
     assert ["execution.started", None, None, "execution.finished"] == kinds(logs)
 
 
-@pytest.mark.parametrize("level", ["loud", "", "5"])
-def test_an_unknown_level_is_said(logs: Path, level: str) -> None:
-    """With those there are."""
+@pytest.mark.parametrize("level", ["loud", "", "5", 15, 60, -1, 5.5, None])
+def test_an_unknown_level_is_said(logs: Path, level: Any) -> None:
+    """With those there are; and nothing is set up."""
     with pytest.raises(ValueError, match="is no level; write debug, info"):
         configure(logs, level=level)
+    assert processor._default is None
 
 
 def test_a_terminal_shows_events_and_short_lines_of_the_lifecycle(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -207,6 +207,28 @@ def test_what_is_logged_at_the_very_end_is_written(
         assert [event for event in expected if before or event != "hello"] == events(logs)
 
 
+def test_a_daemon_thread_may_log_to_the_very_end(logs: Path) -> None:
+    """Python stops it somewhere: the process ends, says nothing, and no line is torn or without a header before it."""
+    run(
+        """
+begun = threading.Event()
+def work():
+    while True:
+        log.info("line", filler="x" * 1000)
+        begun.set()
+for _ in range(4):
+    threading.Thread(target=work, daemon=True).start()
+begun.wait()
+""",
+        logs,
+    )
+    found = [path.read_bytes() for path in logs.iterdir()]
+    for data in filter(None, found):  # Stopped between making the file and its header, it leaves an empty one.
+        assert data.endswith(b"\n")
+        assert orjson.loads(data.splitlines()[0])["kind"] == "writer.opened"
+    assert_complete(logs)
+
+
 def test_a_handler_of_sigterm_may_log_and_end(logs: Path) -> None:
     """As services do; the file is closed."""
     program = """

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -13,6 +13,10 @@ from tracklog.processors import console as lifecycle_console
 from tracklog.processors.console import print_line
 from tracklog.processors.processor import ExecutionLog
 from tracklog.processors.writer import Durability
+
+
+_LEVELS: Final = (logging.NOTSET, logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
+"""Those for which structlog has a filter."""
 
 
 class _Named:
@@ -60,6 +64,7 @@ def configure(
 
     The others are those of `ExecutionLog`, which is given back.
     """
+    threshold = _level(level)  # First, so that a mistake in it changes nothing.
     log = ExecutionLog(
         log_dir,
         service=service,
@@ -77,7 +82,6 @@ def configure(
     ]
     if console is None:
         console = sys.stderr is not None and sys.stderr.isatty()
-    threshold = _level(level)
     if console:
         render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
 
@@ -100,9 +104,7 @@ def configure(
 
 
 def _level(level: int | str) -> int:
-    if isinstance(level, int):
-        return level
-    number = logging.getLevelNamesMapping().get(level.upper())
-    if number is None:
+    number = logging.getLevelNamesMapping().get(level.upper()) if isinstance(level, str) else level
+    if number not in _LEVELS:
         raise ValueError(f"{level!r} is no level; write debug, info, warning, error or critical")
-    return number
+    return int(number)
