@@ -14,7 +14,6 @@ from tracklog.processors.console import print_line
 from tracklog.processors.processor import ExecutionLog
 from tracklog.processors.writer import Durability
 
-
 _LEVELS: Final = (logging.NOTSET, logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
 """Those for which structlog has a filter."""
 
