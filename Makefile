@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 DEMO := demo
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test faults lint bench clean
 
 help: ## List what one can do here
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ demo: $(SETUP) ## Watch agents at work, one of them killed, and ask what happene
 
 test: $(SETUP) ## Run all tests, on SQLite and on a real PostgreSQL
 	$(BIN)/python -m pytest -q
+
+faults: $(SETUP) ## Kill, cut, rotate and corrupt at length; TRACKLOG_FAULTS says how long (200)
+	TRACKLOG_FAULTS=$${TRACKLOG_FAULTS:-200} $(BIN)/python -m pytest -q tests/faults
 
 lint: $(SETUP) ## Check style (ruff), types (mypy) and the arrows between the parts (import-linter)
 	$(BIN)/ruff check .

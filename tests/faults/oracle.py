@@ -1,0 +1,272 @@
+"""What must be in the database: a pure fold of all the lines, compared with the rows there are."""
+
+import asyncio
+import gzip
+import os
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import zstandard
+from sqlalchemy import select
+
+from tracklog.ingester import schema
+from tracklog.ingester.database import open_reader
+from tracklog.ingester.decode import Event, Rejected, decode
+from tracklog.ingester.fold import LOG_COLUMNS, Changes
+from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS, Rules
+from tracklog.ingester.ranges import Ranges
+from tracklog.ingester.store import Store
+
+Row = dict[str, Any]
+Key = tuple[str, str, int]
+"""What tells a log row from all others: execution, writer, seq."""
+
+_JSON: Final = frozenset(
+    column.name
+    for name in ("agent_execution_logs", "agent_executions", "agent_llm_calls")
+    for column in schema.metadata.tables[name].columns
+    if isinstance(column.type, schema.JsonText)
+)
+"""Columns of which the value counts, and not the text."""
+
+_DATABASE: Final = (".db", ".db-wal", ".db-shm", ".db-journal")
+
+
+@dataclass(slots=True)
+class Content:
+    """What stands in some files."""
+
+    events: list[Event] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    ends: dict[tuple[int, int], int] = field(default_factory=dict)
+    """The (decompressed) offset just after the last newline, by device and inode."""
+    paths: dict[tuple[int, int], str] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> set[Key]:
+        """Give the keys of the log rows that these lines make."""
+        return set(keyed(self.events))
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a comparison counted."""
+
+    lines: int
+    lost: int
+    doubled: int
+
+
+def keyed(events: Iterable[Event]) -> dict[Key, Event]:
+    """Give the lines of executions, each once."""
+    return {(event.execution_id, event.writer, event.seq): event for event in events if event.execution_id is not None}
+
+
+def files_below(*roots: Path) -> Iterator[Path]:
+    """Give all files below some directories that may be logs."""
+    for root in roots:
+        for directory, _, names in os.walk(root):
+            for name in sorted(names):
+                path = Path(directory, name)
+                if path.is_file() and not name.endswith(_DATABASE) and not name.startswith("."):
+                    yield path
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file, decompressed as far as it goes."""
+    data = path.read_bytes()
+    if data.startswith(b"\x1f\x8b"):
+        text = b""
+        while data.startswith(b"\x1f\x8b"):
+            member = zlib.decompressobj(wbits=31)
+            text += member.decompress(data)
+            data = member.unused_data
+        return text
+    if data.startswith(b"\x28\xb5\x2f\xfd"):
+        with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as reader:
+            return bytes(reader.read())
+    return data
+
+
+def read_files(*roots: Path) -> Content:
+    """Read all files below some directories."""
+    content = Content()
+    for path in files_below(*roots):
+        status = path.stat()
+        place = status.st_dev, status.st_ino
+        if place not in content.ends:
+            content.paths[place] = str(path)
+            content.ends[place] = decode_into(content, read_bytes(path))
+    return content
+
+
+def decode_into(content: Content, data: bytes) -> int:
+    """Decode the lines of a file, and give where the last one ends."""
+    offset = 0
+    for line in data.split(b"\n")[:-1]:
+        result = decode(line, offset)
+        if isinstance(result, Event):
+            content.events.append(result)
+        elif isinstance(result, Rejected):
+            content.rejected.append(result)
+        offset += len(line) + 1
+    return offset
+
+
+async def fetch_rows(database: str, name: str) -> list[Row]:
+    """Give all rows of a table, in the order of its key."""
+    table = schema.metadata.tables[name]
+    query = select(table).order_by(*table.primary_key.columns)
+    if database.startswith("sqlite"):
+        # As a reader: a transaction of the store's would take the lock that an ingester waits for.
+        engine = open_reader(database)
+        try:
+            with engine.connect() as reading:
+                return [dict(row) for row in reading.execute(query).mappings()]
+        finally:
+            engine.dispose()
+    store = Store(database, "oracle")
+    try:
+        async with store.transaction() as connection:
+            return [dict(row) for row in (await connection.execute(query)).mappings()]
+    finally:
+        await store.close()
+
+
+def rows_of(database: str, name: str) -> list[Row]:
+    """Give all rows of a table, where no loop runs."""
+    return asyncio.run(fetch_rows(database, name))
+
+
+def fold_all(events: Iterable[Event]) -> Changes:
+    """Fold all lines in one go."""
+    changes = Changes()
+    for event in events:
+        changes.add(event, "oracle")
+    return changes
+
+
+def compare(database: str, events: Sequence[Event], *, besides: Iterable[Event] = ()) -> Account:
+    """Compare the database, row by row and column by column, with the fold of exactly these lines.
+
+    :param besides: Lines that may be there or not: written, and deleted before they can have been read for certain.
+    """
+    return asyncio.run(compare_all(database, events, besides))
+
+
+async def compare_all(database: str, events: Sequence[Event], besides: Iterable[Event] = ()) -> Account:
+    """Compare inside a running loop; see `compare`."""
+    logs = {
+        (row["execution_id"], row["writer"], row["seq"]): row
+        for row in await fetch_rows(database, "agent_execution_logs")
+    }
+    must, may = keyed(events), keyed(besides)
+    missing, strange = sorted(must.keys() - logs.keys()), sorted(logs.keys() - must.keys() - may.keys())
+    assert ([], []) == (missing[:5], strange[:5]), f"{len(missing)} lines are lost, {len(strange)} were never written"
+    present = [event for key, event in {**may, **must}.items() if key in logs]
+    expected = fold_all(present)
+    for key, row in logs.items():
+        _same_row(_stated(LOG_COLUMNS[:-2], dict(zip(LOG_COLUMNS, expected.logs[key], strict=True))), row, key)
+    await _compare_rules(database, EXECUTIONS, list(expected.executions.values()))
+    await _compare_rules(database, LLM_CALLS, list(expected.llm_calls.values()))
+    await _compare_derived(database, expected)
+    return Account(len(must), len(missing), await _doubled(list(logs.values())))
+
+
+async def _doubled(logs: Sequence[Row]) -> int:
+    """Count lines that are there more than once, by the number that whoever wrote them gave each."""
+    numbers: Counter[tuple[Any, Any]] = Counter()
+    for row in logs:
+        if isinstance(data := row["data"], dict) and "number" in data and "by" in data:
+            numbers[data["by"], data["number"]] += 1
+    doubled = [number for number, times in numbers.items() if times > 1]
+    assert [] == doubled[:5]
+    return len(doubled)
+
+
+async def _compare_rules(database: str, rules: Rules, expected: Sequence[Row]) -> None:
+    rows = {tuple(row[name] for name in rules.primary_key): row for row in await fetch_rows(database, rules.table)}
+    wanted = {tuple(row[name] for name in rules.primary_key): row for row in expected}
+    assert sorted(wanted) == sorted(rows)
+    for key, row in wanted.items():
+        _same_row(_stated(rules.columns, row), rows[key], key)
+
+
+async def _compare_derived(database: str, expected: Changes) -> None:
+    """Compare what is counted from other rows: the sums of calls, and the chains."""
+    executions = {row["execution_id"]: row for row in await fetch_rows(database, "agent_executions")}
+    for execution_id, row in executions.items():
+        calls = [call for (owner, _), call in expected.llm_calls.items() if owner == execution_id]
+        tokens = [call["tokens_used"] for call in calls if call.get("tokens_used") is not None]
+        wanted = (len(calls) or None, sum(tokens) if tokens else None)
+        assert wanted == (row["llm_calls"], row["llm_tokens_used"]), execution_id
+    chains = await fetch_rows(database, "agent_call_chains")
+    assert sorted(
+        (execution_id, row["parent_execution_id"])
+        for execution_id, row in expected.executions.items()
+        if row.get("parent_execution_id") is not None
+    ) == sorted((row["child_execution_id"], row["parent_execution_id"]) for row in chains)
+
+
+def _stated(columns: Iterable[str], row: Mapping[str, Any]) -> Row:
+    return {name: row.get(name) for name in columns}
+
+
+def _same_row(expected: Row, row: Row, key: object) -> None:
+    """Compare a row's columns; JSON as the value it stands for."""
+    for name, value in expected.items():
+        there = row[name]
+        if name in _JSON and value is not None:
+            value = orjson.loads(value)
+        assert value == there, (key, name)
+
+
+def compare_positions(database: str, content: Content) -> None:
+    """Check that every file was read to its last newline."""
+    sources: dict[tuple[int, int], Row] = {}
+    for row in sorted(rows_of(database, "tracklog_sources"), key=lambda row: (row["birth_ns"], row["generation"])):
+        sources[row["device"], row["inode"]] = row
+    for place, end in content.ends.items():
+        if end or place in sources:
+            assert end == sources[place]["position"], content.paths[place]
+
+
+def seen_of(events: Iterable[Event]) -> dict[str, Ranges]:
+    """Give the seq numbers of each writer, as ranges."""
+    return {name: writer.seen for name, writer in fold_all(event for event in events if event.stamped).writers.items()}
+
+
+def compare_writers(database: str, events: Iterable[Event]) -> None:
+    """Check that what the database knows to be missing of each writer is what is missing."""
+    assert seen_of(events) == {row["writer"]: row["seen"] for row in rows_of(database, "tracklog_writers")}
+
+
+def compare_quarantine(database: str, content: Content) -> None:
+    """Check that every line that cannot be taken is in the quarantine, and nothing else."""
+    assert sorted((line.offset, line.length, line.head) for line in content.rejected) == sorted(
+        (row["line_offset"], row["length"], bytes(row["head"])) for row in rows_of(database, "tracklog_quarantine")
+    )
+
+
+def compare_files(database: str, *roots: Path) -> Account:
+    """Compare all there is with the files below some directories, of which nothing was lost on the way."""
+    content = read_files(*roots)
+    account = compare(database, content.events)
+    compare_positions(database, content)
+    compare_writers(database, content.events)
+    compare_quarantine(database, content)
+    return account
+
+
+def compress(path: Path, *, keep: bool = False) -> Path:
+    """Compress a file as `gzip` does: a new file, then the old one goes."""
+    packed = path.with_name(f"{path.name}.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+    if not keep:
+        path.unlink()
+    return packed

@@ -1,0 +1,117 @@
+"""An ingester that fails at any of its steps, in any way, loses nothing and doubles nothing."""
+
+import random
+import signal
+from pathlib import Path
+
+import pytest
+
+from faults.conftest import Record
+from faults.failpoints import Action, Failpoint
+from faults.length import long_or_short
+from faults.oracle import compare_files, compress
+from faults.processes import Nursery, until
+from faults.written import Hand
+
+IMPATIENT = {
+    # A stopped ingester holds its locks as long as the other waits for them; that need not take half a minute here.
+    "store:_TIMEOUTS": ["SET LOCAL lock_timeout = '300ms'", "SET LOCAL idle_in_transaction_session_timeout = '1s'"],
+    "database:_BUSY_SECONDS": 0.3,
+}
+
+
+class Case:
+    """A directory of logs for one failpoint: some read before, some not."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.directory = root / name
+        self.directory.mkdir(parents=True)
+        self._hands = [Hand(f"{name}-{place}", stamped=place != 2) for place in range(4)]
+
+    def _path(self, place: int) -> Path:
+        return self.directory / f"{place}.jsonl"
+
+    def begin(self) -> None:
+        """Write what is read before: whole files, and one with half a line at its end."""
+        for place in (0, 1, 2):
+            self._path(place).write_bytes(self._hands[place].lines(7))
+
+    def go_on(self) -> None:
+        """Write what is read when it happens: more in the files, a new one, a compressed one, and a bad line."""
+        for place in (0, 2, 3):
+            with self._path(place).open("ab") as file:
+                file.write(self._hands[place].lines(9) + (b"no line\n" if place == 3 else b""))
+        compress(self._path(1))
+
+
+def sampled(times: dict[str, int], number: int) -> list[tuple[str, int]]:
+    """Give each place, just before and just after, some of the times that it is come by."""
+    chosen = []
+    for place, count in sorted(times.items()):
+        every = range(1, count + 1)
+        many = long_or_short(12, 1)
+        chosen += [(place, time) for time in (every if count <= many else random.Random(number).sample(every, many))]
+    return chosen
+
+
+def prepare(nursery: Nursery, database: str, root: Path, action: Action) -> tuple[list[Case], list[Failpoint]]:
+    """Find out what an ingester comes by, and make a directory for each failpoint, read once."""
+    trial = Case(root, "trial")
+    trial.begin()
+    nursery.run("ingest", "--once", trial.directory, "--db", database)
+    trial.go_on()
+    times = nursery.count("ingest", "--once", trial.directory, "--db", database)
+    print("seed", len(action))
+    places = sampled(times, len(action))
+    if not long_or_short(1, 0):
+        random.Random(len(action)).shuffle(places)
+        places = places[:8]
+    failpoints = [Failpoint(place, time, action) for place, time in places]
+    cases = [
+        Case(root, f"{point.place[:-1].replace(':', '-')}-{point.time}-{ord(point.place[-1])}") for point in failpoints
+    ]
+    for case in cases:
+        case.begin()
+    nursery.run("ingest", "--once", *(case.directory for case in cases), "--db", database)
+    for case in cases:
+        case.go_on()
+    return [trial, *cases], failpoints
+
+
+@pytest.mark.parametrize("action", [Action.KILL, Action.FAIL, Action.BREAK])
+def test_it_fails_at_any_step(database: str, nursery: Nursery, tmp_path: Path, record: Record, action: Action) -> None:
+    """Killed, met by an error of disk or network, or by one that nobody expects: the next one makes it whole."""
+    (_, *cases), failpoints = prepare(nursery, database, tmp_path / "logs", action)
+    kills = 0
+    for case, failpoint in zip(cases, failpoints, strict=True):
+        arguments = ("ingest", "--once", case.directory, "--db", database)
+        child = nursery.start(*arguments, failpoint=failpoint)
+        code = child.wait()
+        if action is Action.KILL:
+            assert -signal.SIGKILL == code, failpoint
+        elif action is Action.FAIL:
+            assert code in (0, 1, 5), child.messages
+        kills += 1
+        nursery.run(*arguments)
+    account = compare_files(database, tmp_path / "logs")
+    record(account, kills=kills, runs=kills)
+
+
+def test_it_is_stopped_while_another_takes_over(
+    database: str, nursery: Nursery, tmp_path: Path, record: Record
+) -> None:
+    """Stopped at any step, overtaken by another ingester and let go on, it changes nothing that is there already."""
+    (_, *cases), failpoints = prepare(nursery, database, tmp_path / "logs", Action.STOP)
+    for case, failpoint in zip(cases, failpoints, strict=True):
+        arguments = ("ingest", "--once", case.directory, "--db", database)
+        first = nursery.start(*arguments, failpoint=failpoint, constants=IMPATIENT)
+        until(first.is_stopped)
+        assert first.poll() is None, failpoint
+        # Of SQLite nobody can take the lock that a stopped process holds; that is told, and changes nothing.
+        second = nursery.start(*arguments, constants=IMPATIENT)
+        assert second.wait() in (0, 5), second.messages
+        first.send(signal.SIGCONT)
+        assert first.wait() in (0, 5), first.messages
+        nursery.run(*arguments)
+    account = compare_files(database, tmp_path / "logs")
+    record(account, runs=len(cases))
