@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tracklog.ingester.decode import Event, Rejected, decode, name_of, parse_time
+from tracklog.ingester.decode import Event, Rejected, decode, dumps, name_of, parse_time
 from tracklog.processors.line import Kind
 
 
@@ -80,6 +80,8 @@ def test_a_time_that_means_none_is_none(time: str | int) -> None:
         (b"[1]", "not a JSON object"),
         (b"42", "not a JSON object"),
         (b'"text"', "not a JSON object"),
+        (b'{"a": ' + b"[" * 600 + b"]" * 600 + b"}", "nested deeper than 500 levels"),
+        (b'{"a":' * 550 + b"1" + b"}" * 550, "nested deeper than 500 levels"),
         (b'{"execution_id": "' + b"x" * 129 + b'"}', "execution_id is longer than 128 characters"),
     ],
 )
@@ -182,3 +184,13 @@ def test_a_long_name_is_cut_and_stays_itself() -> None:
     assert one is not None
     assert len(one) < 256
     assert one != other
+
+
+def test_what_is_nested_deep_is_kept() -> None:
+    """Deeper than orjson writes, and as deep as is taken."""
+    nested = b'{"a": ' * 500 + b"[]" + b"}" * 500
+    wide, deep = b"[" + b"[]," * 600 + b"[]]", b"[" * 499 + b"]" * 499
+    event = event_of(b'{"execution_id": "x", "wide": %s, "deep": %s}' % (wide, deep))
+    assert event.execution_id == "x"
+    assert isinstance(decode(nested, 0), Rejected)
+    assert len(dumps(event.fields["deep"])) == 998

@@ -26,6 +26,9 @@ _TIME_KEYS: Final = ("timestamp", "@timestamp", "time", "ts")
 _WRITER: Final = re.compile(r"[\w.-]{1,64}", re.ASCII)
 """What a writer's id may look like; ours are 16 hexadecimal digits."""
 
+_DEEPEST: Final = 500
+"""Levels of nesting: half of what readers of JSON take, as a rule; writers of ours end at 200."""
+
 _NUL_ESCAPE: Final = b"\\u0000"
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
@@ -94,9 +97,11 @@ def decode(line: bytes, offset: int, *, time: str | None = None) -> Event | Reje
         return reject(line, offset, f"not JSON: {error}")
     if not isinstance(fields, dict):
         return reject(line, offset, "not a JSON object")
+    if text.count(b"[") + text.count(b"{") > _DEEPEST and _is_deeper(fields, _DEEPEST):
+        return reject(line, offset, f"nested deeper than {_DEEPEST} levels")
     execution_id = fields.get("execution_id")
     if execution_id is not None and not isinstance(execution_id, str):
-        execution_id = orjson.dumps(execution_id).decode()
+        execution_id = dumps(execution_id)
     if execution_id is not None and len(execution_id) > MAX_ID_LENGTH:
         return reject(line, offset, f"execution_id is longer than {MAX_ID_LENGTH} characters")
     writer, seq = fields.get("writer"), fields.get("seq")
@@ -146,6 +151,20 @@ def _parse(text: bytes) -> Any:
     if _NUL_ESCAPE in text:
         return _storable(fields)
     return fields
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Tell whether a value is nested deeper than so many levels."""
+    level = [value]
+    while level and levels:
+        level = [
+            item
+            for one in level
+            for item in (one.values() if isinstance(one, dict) else one)
+            if isinstance(item, (dict, list))
+        ]
+        levels -= 1
+    return bool(level)
 
 
 def _storable(value: Any) -> Any:
@@ -247,7 +266,15 @@ def text_of(value: Any) -> str | None:
     """
     if value is None or isinstance(value, str):
         return value
-    return orjson.dumps(value).decode()
+    return dumps(value)
+
+
+def dumps(value: Any) -> str:
+    """Write JSON that was read; orjson writes a quarter as deep as it reads."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def name_of(value: Any) -> str | None:

@@ -1,14 +1,11 @@
 """From events to rows: a pure fold that gives the same rows for any order, grouping and repetition of the lines."""
 
 import datetime as dt
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-
-from tracklog.ingester.decode import Event, count_of, duration_of, integer_of, name_of, number_of, text_of
+from tracklog.ingester.decode import Event, count_of, dumps, duration_of, integer_of, name_of, number_of, text_of
 from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS, UNSTATED, Row, merge_into
 from tracklog.ingester.ranges import Ranges, add
 from tracklog.processors.line import IDENTITY_KEYS, STAMP_KEYS, Kind
@@ -331,12 +328,7 @@ def _log(event: Event, execution_id: str, source_id: str) -> LogRow:
 
 def json_of(value: Any) -> str | None:
     """Give the JSON text of a value that a line carried; None for null."""
-    if value is None:
-        return None
-    try:
-        return orjson.dumps(value).decode()
-    except orjson.JSONEncodeError:  # orjson reads four times as deep a nesting as it writes.
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return None if value is None else dumps(value)
 
 
 def traceback_of(value: Any) -> str | None:
