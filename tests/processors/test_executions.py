@@ -15,7 +15,7 @@ import pytest
 import structlog
 
 from processors.written import Line, events, kinds, line, lines, of_kind
-from tracklog.processors import ExecutionLog, current_execution, execution, extract, pending
+from tracklog.processors import ExecutionLog, configure, current_execution, execution, extract, pending
 
 
 @pytest.fixture(autouse=True)
@@ -215,6 +215,15 @@ def test_an_id_that_is_too_long_is_cut(logs: Path) -> None:
     assert one.execution_id != other.execution_id
     found = by_agent(logs)
     assert one.execution_id == found["B"]["parent_execution_id"] == found["C"]["parent_execution_id"]
+
+
+def test_an_id_that_is_too_long_is_cut_alike_on_an_ordinary_line(logs: Path) -> None:
+    """What a program binds by itself lands on the same execution."""
+    configure(logs, console=False)
+    with execution("A", execution_id="x" * 200):
+        structlog.get_logger().info("inside")
+    structlog.get_logger().info("outside", execution_id="x" * 200)
+    assert 1 == len({line["execution_id"] for line in lines(logs)})
 
 
 @pytest.mark.parametrize("given", ["", None, Failing()], ids=["empty", "none", "odd"])

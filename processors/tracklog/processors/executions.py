@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import hashlib
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field
@@ -12,7 +11,8 @@ from uuid import UUID
 
 from tracklog.processors.context import Activation, Entered
 from tracklog.processors.ids import execution_id as new_execution_id
-from tracklog.processors.line import MAX_ID_LENGTH, Kind
+from tracklog.processors.ids import id_text
+from tracklog.processors.line import Kind
 from tracklog.processors.propagate import current_parent
 from tracklog.processors.run import Identity, Run, write_line
 
@@ -214,9 +214,9 @@ def begin(
     parent_execution_id: Id | None = None,
 ) -> Run:
     """Begin a run below the current execution, or below the parent that is named."""
-    own = _id(execution_id) or new_execution_id()
+    own = id_text(execution_id) or new_execution_id()
     around = current_parent()
-    named = _id(parent_execution_id)
+    named = id_text(parent_execution_id)
     parent = named or (around.execution_id if around is not None else None)
     root: str | None
     depth: int | None
@@ -230,9 +230,9 @@ def begin(
         own,
         str(agent_name),
         method,
-        _id(vault_id) or (around.vault_id if around is not None else None),
-        _id(conversation_id) or (around.conversation_id if around is not None else None),
-        _id(user_id) or (around.user_id if around is not None else None),
+        id_text(vault_id) or (around.vault_id if around is not None else None),
+        id_text(conversation_id) or (around.conversation_id if around is not None else None),
+        id_text(user_id) or (around.user_id if around is not None else None),
         parent,
         root,
         depth,
@@ -262,29 +262,11 @@ def pending(
                 "execution_id": execution_id,
                 "agent_name": str(agent_name),
                 "method": method,
-                "vault_id": _id(vault_id) or (around.vault_id if around is not None else None),
-                "conversation_id": _id(conversation_id) or (around.conversation_id if around is not None else None),
-                "user_id": _id(user_id) or (around.user_id if around is not None else None),
+                "vault_id": id_text(vault_id) or (around.vault_id if around is not None else None),
+                "conversation_id": id_text(conversation_id) or (around.conversation_id if around is not None else None),
+                "user_id": id_text(user_id) or (around.user_id if around is not None else None),
                 "parent_execution_id": around.execution_id if around is not None else None,
                 "call_reason": call_reason,
             },
         )
     return execution_id
-
-
-def _id(value: Id | None) -> str | None:
-    """Give an id as text; one that is too long for a line is cut, and told from others by a hash.
-
-    >>> _id("e1"), len(_id("x" * 200) or ""), _id("x" * 200) == _id("x" * 201)
-    ('e1', 128, False)
-    """
-    if value is None:
-        return None
-    try:
-        text = str(value)
-        if len(text) > MAX_ID_LENGTH:
-            digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
-            text = f"{text[: MAX_ID_LENGTH - 33]}~{digest}"
-        return text or None
-    except Exception:  # noqa: BLE001
-        return None

@@ -1,8 +1,12 @@
 """Names for executions, calls and writers that no two processes give twice."""
 
+import hashlib
 import os
 import secrets
 import time
+from uuid import UUID
+
+from tracklog.processors.line import MAX_ID_LENGTH
 
 
 def execution_id() -> str:
@@ -27,3 +31,21 @@ def short_id() -> str:
     16
     """
     return secrets.token_hex(8)
+
+
+def id_text(value: str | UUID | None) -> str | None:
+    """Give an id as text; one that is too long for a line is cut, and told from others by a hash.
+
+    >>> id_text("e1"), len(id_text("x" * 200) or ""), id_text("x" * 200) == id_text("x" * 201)
+    ('e1', 128, False)
+    """
+    if value is None:
+        return None
+    try:
+        text = str(value)
+        if len(text) > MAX_ID_LENGTH:
+            digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
+            text = f"{text[: MAX_ID_LENGTH - 33]}~{digest}"
+        return text or None
+    except Exception:  # noqa: BLE001
+        return None

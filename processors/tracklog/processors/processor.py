@@ -12,7 +12,8 @@ from structlog.typing import EventDict, WrappedLogger
 
 from tracklog.processors.context import current_execution
 from tracklog.processors.encode import encode, shortened
-from tracklog.processors.line import STAMP_KEYS
+from tracklog.processors.ids import id_text
+from tracklog.processors.line import MAX_ID_LENGTH, STAMP_KEYS
 from tracklog.processors.program import safe_name, service_name
 from tracklog.processors.redact import Redactor
 from tracklog.processors.writer import Durability, Settings
@@ -146,8 +147,10 @@ def _fields(
     if "positional_args" in fields:
         _interpolate(fields)
     run = current_execution()
+    named = fields.get("execution_id")
+    if isinstance(named, str) and len(named) > MAX_ID_LENGTH:
+        fields["execution_id"] = named = id_text(named)
     if run is not None:
-        named = fields.get("execution_id")
         if named is None:
             fields["execution_id"] = named = run.execution_id
         if str(named) == run.execution_id:
