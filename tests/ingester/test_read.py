@@ -1,6 +1,7 @@
 """From a file to whole lines."""
 
 import gzip
+import hashlib
 import os
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from tracklog.ingester import read
 from tracklog.ingester.identify import Compression
-from tracklog.ingester.read import Decompressed, Fetch, plain, read_lines
+from tracklog.ingester.read import Decompressed, Fetch, is_whole_zstd, plain, read_lines
 
 
 def fetch_from(data: bytes, piece: int = 1 << 20) -> Fetch:
@@ -83,23 +84,51 @@ def test_compressed_files_are_read_by_decompressed_offsets(tmp_path: Path, compr
         os.close(descriptor)
 
 
-def test_a_half_written_gzip_gives_what_it_holds_and_later_the_rest(tmp_path: Path) -> None:
-    """A compressed file that is being written is no error; when it is complete, all of it is there."""
-    data = b"".join(f"{number * 7919 % 10007}\n".encode() for number in range(20000))
-    packed = gzip.compress(data)
-    path = tmp_path / "log.gz"
-    path.write_bytes(packed[: len(packed) // 2])
+@pytest.mark.parametrize("compression", list(Compression))
+@pytest.mark.parametrize("part", [0.5, 0.999])
+def test_a_half_written_file_gives_what_it_holds_and_later_the_rest(
+    tmp_path: Path, compression: Compression, part: float
+) -> None:
+    """A compressed file that is being written is no error, and its last line no line; when it is complete, all is."""
+    data = b"\n".join(hashlib.sha256(b"%d" % number).hexdigest().encode() for number in range(10000))
+    packed = gzip.compress(data) if compression is Compression.GZIP else zstandard.compress(data)
+    path = tmp_path / "log"
+    path.write_bytes(packed[: int(len(packed) * part)])
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        fetch = Decompressed(descriptor, Compression.GZIP)
-        first = read_lines(fetch, 0, 1 << 30)
+        fetch = Decompressed(descriptor, compression)
+        first = fetch.with_last_line(read_lines(fetch, 0, 1 << 30))
+        assert fetch.is_broken
         assert 0 < first.position < len(data)
+        assert first.lines == [*read_lines(fetch, 0, 1 << 30).lines]
         path.write_bytes(packed)
-        rest = read_lines(fetch, first.position, 1 << 30)
+        rest = fetch.with_last_line(read_lines(fetch, first.position, 1 << 30))
+        assert not fetch.is_broken
+        with path.open("ab") as file:
+            file.write(packed)
+        more = fetch.with_last_line(read_lines(fetch, rest.position, 1 << 30))
         fetch.close()
-        assert len(data) == rest.position
-        assert data.split(b"\n")[:-1] == [line for _, line in first.lines + rest.lines]
+        assert [len(data), 2 * len(data)] == [rest.position, more.position]
+        assert data.split(b"\n") == [line for _, line in first.lines + rest.lines]
+        assert data.split(b"\n") == [line for _, line in more.lines]
     finally:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"x" * 300_000, os.urandom(300_000)], ids=["no", "one", "same", "random"])
+@pytest.mark.parametrize("level", [1, 19])
+@pytest.mark.parametrize("checksum", [False, True])
+def test_a_zstd_file_is_whole_where_its_frames_end(tmp_path: Path, data: bytes, level: int, checksum: bool) -> None:
+    """However it is compressed, with any number of frames, and at no place before."""
+    path = tmp_path / "log.zst"
+    frame = zstandard.ZstdCompressor(level=level, write_checksum=checksum).compress(data)
+    skipped = b"\x50\x2a\x4d\x18" + (3).to_bytes(4, "little") + b"abc"
+    packed = frame + skipped + frame
+    ends = {0, len(frame), len(frame + skipped), len(packed)}
+    for cut in {*range(min(60, len(packed))), *range(0, len(packed), 9973), len(frame) - 1, *ends}:
+        path.write_bytes(packed[:cut])
+        descriptor = os.open(path, os.O_RDONLY)
+        assert (cut in ends) == is_whole_zstd(descriptor), cut
         os.close(descriptor)
 
 

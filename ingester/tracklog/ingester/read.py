@@ -123,12 +123,15 @@ class Decompressed:
         self._stream: Any = None
         self._offset = 0
         self._ahead = b""
+        self._size = 0
+        self._at_end = False
         self.is_broken = False
         """Whether the stream has no end, or something that is none of it: it is being written, or was damaged."""
 
     def __call__(self, offset: int, length: int) -> bytes:
         """Give up to `length` decompressed bytes; b"" at the end, or where the file is not written to its end yet."""
-        if self._stream is None or offset < self._offset:
+        grown = self._at_end and os.fstat(self._descriptor).st_size != self._size
+        if self._stream is None or offset < self._offset or grown:
             self._open()
         self._forward(offset)
         data = self._ahead[:length] if self._ahead else self._read(length)
@@ -146,6 +149,8 @@ class Decompressed:
 
     def _open(self) -> None:
         self.close()
+        self.is_broken = False
+        self._size = os.fstat(self._descriptor).st_size
         file = self._file = os.fdopen(os.dup(self._descriptor), "rb")
         file.seek(0)
         if self._compression is Compression.GZIP:
@@ -169,11 +174,18 @@ class Decompressed:
     def _read(self, length: int) -> bytes:
         try:
             # read1 gives what there is before it tells that the rest is missing; read would lose it.
-            return bytes(self._stream.read1(length))
+            data = bytes(self._stream.read1(length))
         except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError):
-            self.is_broken = True
-            self.close()  # What came before it was read, the rest may come.
-            return b""
+            return self._break()
+        self._at_end = not data
+        if self._at_end and self._compression is Compression.ZSTD and not is_whole_zstd(self._descriptor):
+            return self._break()  # Of which zstandard tells nothing.
+        return data
+
+    def _break(self) -> bytes:
+        self.is_broken = True
+        self.close()  # What came before it was read, the rest may come.
+        return b""
 
     def close(self) -> None:
         """Let go of the decompressor."""
@@ -183,3 +195,32 @@ class Decompressed:
         self._stream = self._file = None
         self._ahead = b""
         self._offset = 0
+        self._at_end = False
+
+
+def is_whole_zstd(descriptor: int) -> bool:
+    """Tell whether a file ends where a zstd frame does, see RFC 8878, 3.1."""
+    place, size = 0, os.fstat(descriptor).st_size
+    while place < size:
+        header = read_at(descriptor, place, _ZSTD_HEADER_BYTES)
+        if header[1:4] == b"\x2a\x4d\x18" and header[0] >> 4 == 5 and len(header) >= 8:
+            place += 8 + int.from_bytes(header[4:8], "little")  # A frame to be skipped.
+            continue
+        try:
+            place += zstandard.frame_header_size(header)
+        except zstandard.ZstdError:
+            return False
+        last = False
+        while not last:
+            block = int.from_bytes(read_at(descriptor, place, 3).ljust(3, b"\x00"), "little")
+            last, kind, length = bool(block & 1), block >> 1 & 3, block >> 3
+            place += 3 + (1 if kind == _REPEATED_BYTE else length)
+            if place > size:
+                return False
+        place += 4 if header[4] & _HAS_CHECKSUM else 0
+    return place == size
+
+
+_ZSTD_HEADER_BYTES: Final = 18
+_REPEATED_BYTE: Final = 1
+_HAS_CHECKSUM: Final = 4
