@@ -28,6 +28,12 @@ class Action(StrEnum):
     """An error of the disk or of the network."""
     BREAK = "break"
     """An error that nobody expects."""
+    DIE = "die"
+    """An error that nobody can catch: a kill within the process of a test."""
+
+
+class Died(BaseException):
+    """The end of an ingester that shares its process with a test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +91,21 @@ class Failpoints:
             os.kill(self._pid, signal.SIGSTOP)
         elif wanted.action is Action.FAIL:
             raise OSError(errno.EIO, "a failpoint")
+        elif wanted.action is Action.DIE:
+            raise Died
         else:
             raise RuntimeError("a failpoint")
 
-    def install(self) -> None:
-        """Wrap all places, for the rest of the process."""
+    def arm(self, wanted: Failpoint | None) -> None:
+        """Want another failpoint from now on, and count anew."""
+        self.times.clear()
+        self._wanted = wanted
+
+    def install(self, put: Callable[[Any, str, Any], None] = setattr) -> None:
+        """Wrap all places; `put` sets an attribute, for the rest of the process or for less."""
         for place in PLACES:
             owner, name = _find(place)
-            setattr(owner, name, self._wrapped(place, getattr(owner, name)))
+            put(owner, name, self._wrapped(place, getattr(owner, name)))
 
     def _wrapped(self, place: str, function: Callable[..., Any]) -> Callable[..., Any]:
         if inspect.iscoroutinefunction(function):

@@ -13,7 +13,9 @@ from typing import Any, Final
 import orjson
 import zstandard
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
+from faults.processes import SECONDS, until
 from tracklog.ingester import schema
 from tracklog.ingester.database import open_reader
 from tracklog.ingester.decode import Event, Rejected, decode
@@ -21,6 +23,7 @@ from tracklog.ingester.fold import LOG_COLUMNS, Changes
 from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS, Rules
 from tracklog.ingester.ranges import Ranges
 from tracklog.ingester.store import Store
+from tracklog.processors import TracklogError
 
 Row = dict[str, Any]
 Key = tuple[str, str, int]
@@ -44,7 +47,7 @@ class Content:
     events: list[Event] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     ends: dict[tuple[int, int], int] = field(default_factory=dict)
-    """The (decompressed) offset just after the last newline, by device and inode."""
+    """The (decompressed) offset just after the last line, by device and inode."""
     paths: dict[tuple[int, int], str] = field(default_factory=dict)
 
     @property
@@ -93,6 +96,12 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
+def is_compressed(path: Path) -> bool:
+    """Tell from its first bytes whether a file is compressed."""
+    with path.open("rb") as file:
+        return file.read(4).startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd"))
+
+
 def read_files(*roots: Path) -> Content:
     """Read all files below some directories."""
     content = Content()
@@ -101,21 +110,25 @@ def read_files(*roots: Path) -> Content:
         place = status.st_dev, status.st_ino
         if place not in content.ends:
             content.paths[place] = str(path)
-            content.ends[place] = decode_into(content, read_bytes(path))
+            content.ends[place] = decode_file(content, path)
     return content
 
 
-def decode_into(content: Content, data: bytes) -> int:
-    """Decode the lines of a file, and give where the last one ends."""
+def decode_file(content: Content, path: Path) -> int:
+    """Decode the lines of a file, and give where the last one ends; that of a compressed file needs no newline."""
+    data = read_bytes(path)
+    lines = data.split(b"\n")
+    if not is_compressed(path):
+        lines.pop()
     offset = 0
-    for line in data.split(b"\n")[:-1]:
+    for line in lines:
         result = decode(line, offset)
         if isinstance(result, Event):
             content.events.append(result)
         elif isinstance(result, Rejected):
             content.rejected.append(result)
         offset += len(line) + 1
-    return offset
+    return min(offset, len(data))
 
 
 async def fetch_rows(database: str, name: str) -> list[Row]:
@@ -261,6 +274,19 @@ def compare_files(database: str, *roots: Path) -> Account:
     compare_writers(database, content.events)
     compare_quarantine(database, content)
     return account
+
+
+def until_read(database: str, *roots: Path, seconds: float = SECONDS) -> None:
+    """Wait until all files below some directories are read to their ends."""
+
+    def is_read() -> bool:
+        try:
+            compare_positions(database, read_files(*roots))
+        except (AssertionError, KeyError, SQLAlchemyError, TracklogError):
+            return False
+        return True
+
+    until(is_read, "the files were not read to their ends", seconds)
 
 
 def compress(path: Path, *, keep: bool = False) -> Path:

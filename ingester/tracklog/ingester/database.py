@@ -20,6 +20,7 @@ from tracklog.ingester.errors import (
     DatabaseRefusedError,
     DatabaseUnreachableError,
     DatabaseUrlError,
+    RowsRefusedError,
     TransactionConflictError,
 )
 from tracklog.processors.errors import TracklogError
@@ -208,9 +209,10 @@ def is_unreachable(error: BaseException) -> bool:
     if isinstance(cause, (OSError, TimeoutError)) or "connection is closed" in str(cause):
         return True
     state = str(getattr(cause, "sqlstate", None) or "")
-    # Connection failures, a server that starts or stops, one that has no resources left, a standby.
+    # Connection failures, a server that starts or stops, one that has no resources left, a standby, a database that
+    # takes no connections for now.
     if state:
-        return state[:2] in ("08", "53", "57") or state == "25006"
+        return state[:2] in ("08", "53", "57") or state in ("25006", "55000")
     return any(words in str(cause) for words in ("database is locked", "disk is full", "disk I/O error"))
 
 
@@ -227,6 +229,16 @@ def is_refused(error: BaseException) -> bool:
     if state := str(getattr(cause, "sqlstate", None) or ""):
         return state[:2] in ("28", "3D")
     return any(words in str(cause) for words in ("unable to open", "not a database", "readonly database", "malformed"))
+
+
+def is_about_rows(error: BaseException) -> bool:
+    """Tell whether a database refuses a value that it was given: it would again."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, (sqlite3.IntegrityError, sqlite3.DataError, OverflowError, UnicodeError)):
+        return True
+    # Data exceptions, constraints, limits of the program, and what a trigger raises; asyncpg refuses some itself.
+    state = str(getattr(cause, "sqlstate", None) or "")
+    return state[:2] in ("22", "23", "54", "P0") or type(cause).__name__ == "DataError"
 
 
 _ADVICE: Final = {
@@ -252,6 +264,7 @@ async def transaction(engine: "AsyncEngine") -> "AsyncIterator[AsyncConnection]"
     :raises DatabaseUnreachableError: The database is away; waiting may help.
     :raises DatabaseRefusedError: The server lets nobody in by that URL.
     :raises TransactionConflictError: Another transaction was in the way.
+    :raises RowsRefusedError: It refuses a value that it was given.
     :raises DatabaseError: It refuses for another reason.
     """
     try:
@@ -275,6 +288,8 @@ async def transaction(engine: "AsyncEngine") -> "AsyncIterator[AsyncConnection]"
                 f"the database {shown(engine.url)} cannot be reached: {reason}"
                 f"{advice_on(reason) or '; check that it runs, and the URL'}"
             ) from error
+        if is_about_rows(error):
+            raise RowsRefusedError(f"the database {shown(engine.url)} refuses: {reason}") from error
         if isinstance(cause, sqlite3.Error) or hasattr(cause, "sqlstate"):
             raise DatabaseError(f"the database {shown(engine.url)} refuses: {reason}{advice_on(reason)}") from error
         raise

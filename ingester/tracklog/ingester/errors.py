@@ -23,6 +23,10 @@ class TransactionConflictError(DatabaseError):
     """Another transaction was in the way; read anew what is there and try again."""
 
 
+class RowsRefusedError(DatabaseError):
+    """The database refuses what a line says, whenever it is asked."""
+
+
 class OvertakenError(TransactionConflictError):
     """Another ingester has committed these lines meanwhile; read the positions anew."""
 

@@ -13,13 +13,14 @@ from typing import Final, Self, TypeVar
 
 from sqlalchemy import func, select
 
-from tracklog.ingester import presence, retention, rollup, schema, verdicts
+from tracklog.ingester import poison, presence, retention, rollup, schema, verdicts
 from tracklog.ingester.database import DEFAULT_URL, ENVIRONMENT_VARIABLE
 from tracklog.ingester.discover import watch
 from tracklog.ingester.errors import (
     DatabaseError,
     DatabaseRefusedError,
     DatabaseUnreachableError,
+    RowsRefusedError,
     SchemaError,
     TransactionConflictError,
 )
@@ -316,7 +317,12 @@ class Ingester:
         return True
 
     async def _commit(self, portions: Sequence[Portion]) -> None:
-        await self._store.commit(portions, folded(portions))
+        try:
+            await self._store.commit(portions, folded(portions))
+        except RowsRefusedError:
+            if not await poison.take_out(self._store, portions):
+                raise
+            await self._store.commit(portions, folded(portions))
         for portion in portions:
             self._files.committed(portion)
             for event in portion.events:

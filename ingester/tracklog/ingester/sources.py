@@ -251,6 +251,19 @@ class Source:
         line = Unwrapper(MAX_LINE_BYTES).unwrap(*lines[0]) if lines and lines[0][0] == offset else None
         return decode(line.text, line.offset, time=line.time) if line is not None else None
 
+    def refuse(self, portion: Portion, event: Event, reason: str) -> None:
+        """Take an event out of what was read, and put its line into the quarantine.
+
+        :raises OSError: The file cannot be read.
+        """
+        fetch = self._reader(self.fileno(), portion.after.compression)
+        lines = read_lines(fetch, event.offset, 1).lines
+        line = lines[0][1] if lines and lines[0][0] == event.offset else b""
+        portion.events.remove(event)
+        if portion.after.lines_quarantined < _QUARANTINED_PER_SOURCE:
+            portion.rejected.append(reject(line, event.offset, reason))
+        portion.after = replace(portion.after, lines_quarantined=portion.after.lines_quarantined + 1)
+
     def _reader(self, descriptor: int, compression: Compression | None) -> Fetch:
         if self._fetch is None or (compression is not None and not isinstance(self._fetch, Decompressed)):
             self._fetch = Decompressed(descriptor, compression) if compression else plain(descriptor)

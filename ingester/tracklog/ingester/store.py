@@ -1,5 +1,6 @@
 """What is kept: a batch of lines becomes rows and positions, in one transaction, exactly once."""
 
+import contextlib
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -19,6 +20,7 @@ from tracklog.ingester.identify import Compression, Identity
 from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS, Row, Rules, assignments
 from tracklog.ingester.ranges import union
 from tracklog.ingester.sources import Checkpoint, Portion
+from tracklog.processors.errors import TracklogError
 
 _TIMEOUTS: Final = (
     "SET LOCAL lock_timeout = '30s'",  # Longer than any batch; then the other side is stuck and the batch is repeated.
@@ -45,6 +47,10 @@ _POSITION_COLUMNS: Final = (
     "read_at",
 )
 _IDENTITY_COLUMNS: Final = ("host", "inode", "birth_ns", "generation", "first_seen_at")
+
+
+class _TakenBackError(TracklogError):
+    """Rolls a transaction back that was only an attempt."""
 
 
 class Store:
@@ -89,6 +95,7 @@ class Store:
         """Commit what the portions were folded into, with their positions.
 
         :raises OvertakenError: Another ingester was first; nothing was committed.
+        :raises RowsRefusedError: The database refuses what some line says; nothing was committed.
         :raises DatabaseUnreachableError: The database went away; whether it was committed, only the positions tell.
         """
         now = dt.datetime.now(dt.UTC)
@@ -97,6 +104,17 @@ class Store:
             await self._move_positions(connection, portions, now)
             await _quarantine(connection, portions, now)
             await self.add(connection, changes, now)
+
+    async def attempt(self, changes: Changes) -> None:
+        """Find out whether the database takes changes, and take them back.
+
+        :raises RowsRefusedError: It does not.
+        """
+        with contextlib.suppress(_TakenBackError):
+            async with self.transaction() as connection:
+                await limit_waiting(connection)
+                await self.add(connection, changes, dt.datetime.now(dt.UTC))
+                raise _TakenBackError
 
     async def add(self, connection: AsyncConnection, changes: Changes, now: dt.datetime) -> None:
         """Merge changes into what is there, but for executions that were pruned."""
