@@ -232,6 +232,33 @@ def test_what_is_left_is_json(noise: str, credential: str) -> None:
         assert list(cleaned) == ["a", "b"]
 
 
+TEXTS = st.sampled_from(["plain", "password", "a token", "x" * 300, *CREDENTIALS, "secret=1", "u://a:b@c", "ssn", ""])
+LINES = st.dictionaries(
+    st.sampled_from(["event", "count", "password", "api_key", "SSN", "note", "tokens_used", CREDENTIALS[0]]),
+    TEXTS | st.integers(-9, 9) | st.none() | st.booleans() | st.lists(TEXTS, max_size=2) | st.dictionaries(TEXTS, TEXTS),
+    max_size=5,
+)
+
+
+@given(st.lists(LINES, min_size=1, max_size=8))
+def test_what_was_learned_changes_nothing(lines: list[dict[str, Any]]) -> None:
+    """A redactor that has seen the like before gives what one gives that sees it for the first time."""
+    redactor = Redactor(("ssn",))
+    for fields in lines * 3:
+        line = orjson.dumps(fields)
+        assert Redactor(("ssn",))(line) == redactor.redacted(fields, line)
+
+
+def test_what_is_learned_is_bounded() -> None:
+    """Where texts are data, they do not fill the memory, and the program's own are learned again."""
+    redactor = Redactor()
+    for number in range(300_000):
+        fields = {"event": "the same", "one": f"{number}", "two": f"{-number}"}
+        line = b"{}" if number % 100 else orjson.dumps(fields)
+        assert line is redactor.redacted(fields, line)
+    assert len(redactor._plain) < 5000
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -63,6 +63,9 @@ _SHAPES: Final = (
     _Shape(("://",), re.compile(rb"://[^\s/\"\\:@?#]*:[^\s/\"\\@]+@"), b"://[redacted]@"),
 )
 
+MARKS: Final = tuple(mark for shape in _SHAPES for mark in shape.marks)
+"""What has none of these, nor of the `NAMES`, has no credential."""
+
 # These are only looked for in a line that has one of the words somewhere.
 NAMES: Final = ("key", "token", "secret", "passw", "authorization", "cookie")
 _NAMED: Final = (

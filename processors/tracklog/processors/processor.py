@@ -98,7 +98,7 @@ class ExecutionLog:
     def write(self, fields: Mapping[str, Any]) -> bytes | None:
         """Write one line of these fields, and give it as it was written but for its stamp; None if that cannot be."""
         try:
-            line = shortened(self._redact(encode(fields)))
+            line = shortened(self._redact.redacted(fields, encode(fields)))
         except Exception as error:  # noqa: BLE001
             self._writer.drop(error)
             return None

@@ -1,11 +1,12 @@
 """Keep secrets off the disk: values under telling keys, and values that look like credentials."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
 
+from tracklog.processors.credentials import MARKS as CREDENTIAL_MARKS
 from tracklog.processors.credentials import NAMES, without_credentials
 
 KEY_WORDS: Final = (
@@ -21,6 +22,15 @@ _NO_WORD: Final = re.compile(r"[\W_]+")
 
 _REMEMBERED_KEYS: Final = 4096
 """Keys are few and come again; but where keys are data, they must not fill the memory."""
+
+_LONGEST_PLAIN: Final = 100
+"""A longer text is rarely the same again."""
+
+_LOOKS_AT_FIRST: Final = 200
+_LOOKS_EACH: Final = 16
+"""Of the lines that must be looked through whole, so many of the first, and then one of so many, are learned from."""
+
+_NO_TEXT: Final = frozenset((int, float, bool, type(None)))
 
 _LONGEST_KEY: Final = 256
 """A longer key is data."""
@@ -52,6 +62,49 @@ class Redactor:
         words = "|".join(re.escape(word) for word in sorted(last))
         self._key = re.compile(rf'(?:{words})[^\w"\\]{{0,8}}\\{{0,7}}"\s{{0,8}}[:,]')
         self._known: dict[str, bool] = {}
+        self._every_mark = (*self._marks, *CREDENTIAL_MARKS)
+        self._plain: set[str] = set()
+        """Keys and short texts that have nothing of a secret: most of a program's are always the same."""
+        self._looks = 0
+
+    def redacted(self, fields: Mapping[Any, Any], line: bytes) -> bytes:
+        """Give the line of these fields without its secrets; quickly, where most of it was seen before."""
+        if self._is_clear(fields):
+            return line
+        cleaned = self(line)
+        self._looks += 1
+        if cleaned is line and (self._looks < _LOOKS_AT_FIRST or self._looks % _LOOKS_EACH == 0):
+            self._learn(fields)
+        return cleaned
+
+    def _is_clear(self, fields: Mapping[Any, Any]) -> bool:
+        """Tell whether all keys and texts are known as plain, but for one, and all other values are no texts."""
+        plain = self._plain
+        unknown: str | None = None
+        for key, value in fields.items():
+            if key not in plain:
+                return False
+            kind = type(value)
+            if kind is str:
+                if value not in plain:
+                    if unknown is not None or len(value) > _LONGEST_PLAIN:
+                        return False
+                    unknown = value
+            elif kind not in _NO_TEXT:
+                return False
+        return unknown is None or self._is_plain(unknown)
+
+    def _learn(self, fields: Mapping[Any, Any]) -> None:
+        plain = self._plain
+        if len(plain) > _REMEMBERED_KEYS:
+            plain.clear()
+        for text in (*fields.keys(), *fields.values()):
+            if type(text) is str and len(text) <= _LONGEST_PLAIN and text not in plain and self._is_plain(text):
+                plain.add(text)
+
+    def _is_plain(self, text: str) -> bool:
+        lower = text.lower()
+        return not any(mark in lower for mark in self._every_mark)
 
     def __call__(self, line: bytes) -> bytes:
         """Give the line, a JSON object, without its secrets."""
