@@ -235,7 +235,12 @@ def test_what_is_left_is_json(noise: str, credential: str) -> None:
 TEXTS = st.sampled_from(["plain", "password", "a token", "x" * 300, *CREDENTIALS, "secret=1", "u://a:b@c", "ssn", ""])
 LINES = st.dictionaries(
     st.sampled_from(["event", "count", "password", "api_key", "SSN", "note", "tokens_used", CREDENTIALS[0]]),
-    TEXTS | st.integers(-9, 9) | st.none() | st.booleans() | st.lists(TEXTS, max_size=2) | st.dictionaries(TEXTS, TEXTS),
+    TEXTS
+    | st.integers(-9, 9)
+    | st.none()
+    | st.booleans()
+    | st.lists(TEXTS, max_size=2)
+    | st.dictionaries(TEXTS, TEXTS),
     max_size=5,
 )
 
