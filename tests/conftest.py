@@ -4,7 +4,9 @@ import asyncio
 import itertools
 import os
 import shutil
+import signal
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,9 +56,34 @@ class PostgresServer:
         """Remove a database, ending the connections that a test left open."""
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
+    def crash(self) -> None:
+        """End the server at once, in the middle of whatever it does; see `start_again`."""
+        pid = self._server.get_pid()
+        assert pid is not None
+        os.kill(pid, signal.SIGQUIT)
+        while Path(f"/proc/{pid}/stat").exists() and not _is_zombie(pid):
+            time.sleep(0.01)
+
+    def start_again(self) -> None:
+        """Start the server after a crash; it recovers what was committed."""
+        self._server.ensure_postgres_running()
+
+    @property
+    def socket(self) -> Path:
+        """Give the path of its socket."""
+        (path,) = Path(str(self._server.get_postmaster_info().socket_dir)).glob(".s.PGSQL.*[0-9]")
+        return path
+
     def stop(self) -> None:
         """End the server and remove its files."""
         self._server.cleanup()
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 @pytest.fixture(scope="session")

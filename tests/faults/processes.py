@@ -14,7 +14,7 @@ from typing import Any, Final
 from faults.failpoints import Failpoint
 
 _TESTS: Final = Path(__file__).parents[1]
-_ENVIRONMENT: Final = {**os.environ, "PYTHONPATH": str(_TESTS), "PYTHONUNBUFFERED": "1"}
+ENVIRONMENT: Final = {**os.environ, "PYTHONPATH": str(_TESTS), "PYTHONUNBUFFERED": "1"}
 SECONDS: Final = 120
 """How long anything may take before it is taken for stuck."""
 
@@ -91,7 +91,7 @@ class Nursery:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=_ENVIRONMENT,
+            env=ENVIRONMENT,
         )
 
     def keep_messages_in(self, directory: Path) -> None:
@@ -178,7 +178,7 @@ def program(path: Path, *arguments: object, **options: Any) -> Iterator["subproc
         [sys.executable, str(path), *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=_ENVIRONMENT,
+        env=ENVIRONMENT,
         **options,
     )
     try:

@@ -37,6 +37,9 @@ _BUSY_SECONDS: Final = 30
 _CONNECT_SECONDS: Final = 10
 """A host that answers nothing is given up after this; a refused connection fails at once."""
 
+_ANSWER_SECONDS: Final = 60
+"""A server that is connected and answers nothing is given up after this: longer than a batch waits for a lock."""
+
 _UNREADABLE: Final = "the database URL cannot be read; write sqlite:///PATH or postgresql://USER@HOST/NAME"
 
 _ALMOST_URL: Final = re.compile(r"(?:sqlite|postgres)[\w+]*(?::|//)|[a-z][a-z0-9+]+:/", re.IGNORECASE)
@@ -94,11 +97,13 @@ def shown(url: URL) -> str:
     return re.sub(r"password=[^&]*", "password=***", re.sub(r"(://[^:/@]*:)[^/]*@", r"\1***@", text))
 
 
-def open_engine(url: str) -> "AsyncEngine":
+def open_engine(url: str, *, patient: bool = True) -> "AsyncEngine":
     """Make the engine that writes; connections are made when they are needed.
 
     On SQLite it has one connection, which takes the write lock when a transaction begins: a lock that is asked for
     later, by a transaction that has read, is refused whatever the timeout.
+
+    :param patient: Whether a statement may take any time.
     """
     # Imported here because the readers of an SQLite database do without it, and it takes a fifth of a second.
     from sqlalchemy.ext.asyncio import create_async_engine
@@ -114,6 +119,7 @@ def open_engine(url: str) -> "AsyncEngine":
             json_serializer=_dumps,
             connect_args={
                 "timeout": _CONNECT_SECONDS,
+                "command_timeout": None if patient else _ANSWER_SECONDS,
                 "server_settings": {"application_name": "tracklog ingest"},
             },
         )

@@ -107,7 +107,7 @@ class Ingester:
         self.stale_after = stale_after
         self.remove_after = remove_after
         host = presence.host_name(host)
-        self._store = Store(database or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_URL, host)
+        self._store = Store(database or os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_URL, host, patient=False)
         self._judge = verdicts.Judge()
         self._files = Files(
             host, [os.fspath(path) for path in paths], keep=self._judge.holds, database=self._store.file
@@ -194,13 +194,14 @@ class Ingester:
     ) -> None:
         """Do it until it is done or `stop` is set, however long the database is away, or refuses.
 
-        :param at_first: What was refused from the beginning is not going to be taken later.
+        :param at_first: There may be no tables yet, and what was refused from the beginning is not going to be taken
+            later.
         """
         wait, longest = _BACKOFF
         away = False
         while not stop.is_set():
             try:
-                if away:
+                if away and not at_first:
                     # A commit that failed may have happened: only the positions tell.
                     await self._reload()
                 await self._persist(work)

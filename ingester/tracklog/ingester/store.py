@@ -56,9 +56,9 @@ class _TakenBackError(TracklogError):
 class Store:
     """A database, as the ingester uses it."""
 
-    def __init__(self, url: str, host: str) -> None:
+    def __init__(self, url: str, host: str, *, patient: bool = True) -> None:
         self.host = host
-        self.engine = open_engine(url)
+        self.engine = open_engine(url, patient=patient)
         self._repeating = False
         """Whether the last batch brought lines that were there already: then COPY straight in is not tried."""
 
