@@ -38,7 +38,21 @@ def test_what_begins_like_a_log_is_one(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
     (tmp_path / "tracklog.db").write_bytes(b"SQLite format 3\x00")
     (tmp_path / ".hidden.log").touch()
-    assert {"out"} == found(tmp_path)
+    (tmp_path / "out.1.gz").write_bytes(gzip.compress(b'{"event": "e"}\n'))
+    (tmp_path / "image.gz").write_bytes(gzip.compress(b"\x89PNG"))
+    assert {"out", "out.1.gz"} == found(tmp_path)
+
+
+@pytest.mark.parametrize("whole", [b'{"event": "e"}\n', gzip.compress(b'{"event": "e"}\n')])
+def test_what_is_being_written_is_looked_at_again(tmp_path: Path, whole: bytes) -> None:
+    """As long as there is too little of a file to tell what it is."""
+    (tmp_path / "out").write_bytes(whole[:1])
+    (tmp_path / "more").write_bytes(whole[:3])
+    discovery = Discovery([str(tmp_path)], lambda path, error: None)
+    list(discovery.scan())
+    for name in ("out", "more"):
+        (tmp_path / name).write_bytes(whole)
+    assert ["more", "out"] == [Path(file.path).name for file in discovery.scan()]
 
 
 def test_a_file_that_is_named_is_taken(tmp_path: Path) -> None:

@@ -9,8 +9,13 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
+from tracklog.ingester.identify import HEAD_BYTES, compression_of, read_at
+from tracklog.ingester.read import Decompressed
+
 _LOG_NAME: Final = re.compile(r"\.(?:jsonl|ndjson|log)(?:$|[.\-_])", re.IGNORECASE)
 """Names of logs, also rotated and compressed: `a.log`, `a.log.1`, `a.jsonl-20261123.gz`."""
+
+_BEGINNING: Final = b'{"'
 
 _DATABASE_NAME: Final = re.compile(r"\.(?:db|sqlite3?)(?:-(?:wal|shm|journal))?$", re.IGNORECASE)
 """Names of databases, into which nobody looks but who works on them."""
@@ -142,14 +147,28 @@ class Discovery:
         if status.st_size == 0 or _DATABASE_NAME.search(entry.name):
             return False
         key = entry.path, status.st_ino
-        if key not in self._sniffed:
+        known = self._sniffed.get(key)
+        if known is None:
             try:
                 with open(entry.path, "rb") as file:
-                    self._sniffed[key] = file.read(2) == b'{"'
+                    known = _begins_like_a_log(file.fileno())
             except OSError as error:
                 self.on_error(entry.path, error)
                 return False
-        return self._sniffed[key]
+            if known is not None:
+                self._sniffed[key] = known
+        return known is True
+
+
+def _begins_like_a_log(descriptor: int) -> bool | None:
+    """Tell whether a file begins with a JSON object; None if there is too little of it to tell."""
+    head = read_at(descriptor, 0, HEAD_BYTES)
+    if (compression := compression_of(head)) is not None:
+        # A log that has no log's name was rotated and compressed.
+        stream = Decompressed(descriptor, compression)
+        head = stream(0, len(_BEGINNING))
+        stream.close()
+    return head.startswith(_BEGINNING) if len(head) >= len(_BEGINNING) else None
 
 
 def _is_regular(status: os.stat_result) -> bool:
