@@ -3,7 +3,7 @@
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from tracklog.ingester.discover import Discovery, Found
@@ -21,6 +21,9 @@ enough that a batch takes well under a second and a few tens of MB."""
 
 _OPEN_FILES: Final = 256
 """How many quiet files are kept open, so that what is written before they are deleted is read."""
+
+_LINGER_SECONDS: Final = 60
+"""How long a deleted file is held after its last line: who writes it may not have noticed."""
 
 _Inode = tuple[int, int]
 """Device and inode."""
@@ -48,6 +51,8 @@ class Files:
         """Files that were read to the end and closed: their size and time of change then."""
         self._known: dict[tuple[int, int], Checkpoint] = {}
         """What the database holds, by locator."""
+        self._deleted: dict[_Inode, float] = {}
+        """Since when deleted files are quiet, by the monotonic clock."""
         self._complained: set[str] = set()
         self._unreadable: set[str] = set()
 
@@ -84,11 +89,22 @@ class Files:
             unchanged = self._quiet.get(inode) == (file.status.st_size, file.status.st_mtime_ns)
             if not unchanged and (source := self._take(inode, file)) is not None:
                 opened.append(source)
-        for inode, source in list(self._open.items()):
-            # A deleted file is read to its end through its descriptor.
-            if inode not in seen and source.at_end and source.is_unlinked():
-                self._open.pop(inode).close()
+        self._let_go_of_deleted(seen)
         return opened
+
+    def _let_go_of_deleted(self, seen: Collection[_Inode]) -> None:
+        """Close files without a name that were read to the end and in which nobody has written for a while."""
+        now = time.monotonic()
+        for inode, source in list(self._open.items()):
+            try:
+                if inode in seen or source.is_due() or not source.is_unlinked():
+                    self._deleted.pop(inode, None)
+                elif now - self._deleted.setdefault(inode, now) > _LINGER_SECONDS:
+                    del self._deleted[inode]
+                    self._open.pop(inode).close()
+            except OSError as error:
+                self._cannot_read(source.path, error)
+                self._open.pop(inode).close()
 
     def _take(self, inode: _Inode, file: Found) -> Source | None:
         try:
