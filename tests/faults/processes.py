@@ -15,7 +15,7 @@ from faults.failpoints import Failpoint
 
 _TESTS: Final = Path(__file__).parents[1]
 ENVIRONMENT: Final = {**os.environ, "PYTHONPATH": str(_TESTS), "PYTHONUNBUFFERED": "1"}
-SECONDS: Final = 120
+SECONDS: Final = 60
 """How long anything may take before it is taken for stuck."""
 
 

@@ -28,6 +28,8 @@ class Proxy:
 
     def __init__(self, server: Path) -> None:
         self.mode = Mode.PASS
+        self.marker = b""
+        """Only transactions in which these bytes were sent are cut at their COMMIT."""
         self.cut = 0
         """How many connections were cut at a COMMIT."""
         self._server = server
@@ -80,18 +82,20 @@ class Proxy:
             self._begin(self._pass_on, server, client, committing, False)
 
     def _pass_on(self, source: socket.socket, target: socket.socket, committing: threading.Event, up: bool) -> None:
-        swallowed = False
+        swallowed = marked = False
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
                 mode = self.mode
                 swallowed = swallowed or mode is Mode.SWALLOW
                 if swallowed:
                     continue
-                if up and _COMMIT in data and mode is Mode.CUT_BEFORE:
-                    self.cut += 1
-                    break
-                if up and _COMMIT in data and mode is Mode.CUT_AFTER:
-                    committing.set()
+                marked = marked or self.marker in data
+                if up and _COMMIT in data and marked:
+                    if mode is Mode.CUT_BEFORE:
+                        self.cut += 1
+                        break
+                    if mode is Mode.CUT_AFTER:
+                        committing.set()
                 if not up and committing.is_set():
                     self.cut += 1
                     break

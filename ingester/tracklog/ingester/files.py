@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
+from tracklog.ingester.decode import Event
 from tracklog.ingester.discover import Discovery, Found
 from tracklog.ingester.errors import SourceNotFoundError
 from tracklog.ingester.sources import Checkpoint, Portion, Source, find
@@ -21,6 +22,12 @@ enough that a batch takes well under a second and a few tens of MB."""
 
 _OPEN_FILES: Final = 256
 """How many quiet files are kept open, so that what is written before they are deleted is read."""
+
+_MOST_OPEN: Final = 4096
+"""How many files may be open; the others have their turn afterwards."""
+
+_OTHER_DESCRIPTORS: Final = 48
+"""What databases, watches and the interpreter need beside the log files, of what the process may have open."""
 
 _LINGER_SECONDS: Final = 60
 """How long a deleted file is held after its last line: who writes it may not have noticed."""
@@ -49,6 +56,10 @@ class Files:
         self._open: dict[_Inode, Source] = {}
         self._quiet: dict[_Inode, tuple[int, int]] = {}
         """Files that were read to the end and closed: their size and time of change then."""
+        self._resting: dict[_Inode, Source] = {}
+        """Of these, the ones that are needed to ask their writers: they are opened for that."""
+        self.left = 0
+        """How many files the last scan could not open yet, as too many were open."""
         self._known: dict[tuple[int, int], Checkpoint] = {}
         """What the database holds, by locator."""
         self._deleted: dict[_Inode, float] = {}
@@ -74,7 +85,8 @@ class Files:
 
     def scan(self) -> list[Source]:
         """Look for new files, renamed ones, and those that have changed since they were closed; give those opened."""
-        self.found = self.found_bytes = 0
+        self.found = self.found_bytes = self.left = 0
+        limit = _most_open()
         seen: set[_Inode] = set()
         opened = []
         for file in self._discovery.scan():
@@ -82,12 +94,14 @@ class Files:
             seen.add(inode)
             self.found += 1
             self.found_bytes += file.status.st_size
-            source = self._open.get(inode)
+            source = self._open.get(inode) or self._resting.get(inode)
             if source is not None:
                 source.path = file.path
+            if inode in self._open or self._quiet.get(inode) == (file.status.st_size, file.status.st_mtime_ns):
                 continue
-            unchanged = self._quiet.get(inode) == (file.status.st_size, file.status.st_mtime_ns)
-            if not unchanged and (source := self._take(inode, file)) is not None:
+            if len(self._open) >= limit and not self._make_room(limit // 2):
+                self.left += 1
+            elif (source := self._take(inode, file)) is not None:
                 opened.append(source)
         self._let_go_of_deleted(seen)
         return opened
@@ -117,6 +131,7 @@ class Files:
         self._complained.discard(file.path)
         self._unreadable.discard(file.path)
         self._quiet.pop(inode, None)
+        self._resting.pop(inode, None)
         self._open[inode] = source
         return source
 
@@ -200,15 +215,53 @@ class Files:
 
     def close_quiet(self) -> None:
         """Close files that were read to the end, the longest unchanged first, when many are open."""
-        idle = sorted(
-            (source.seen_mtime_ns, inode)
-            for inode, source in self._open.items()
-            if source.at_end and not self._keep(source)
-        )
-        for _, inode in idle[: max(0, len(idle) - _OPEN_FILES)]:
-            source = self._open.pop(inode)
-            self._quiet[inode] = source.seen_size, source.seen_mtime_ns
-            source.close()
+        idle = sorted(self._idle())
+        for needed, _, inode in idle[: max(0, len(idle) - _OPEN_FILES)]:
+            if not needed:
+                self._rest(inode)
+
+    def _make_room(self, number: int) -> int:
+        """Close so many files that were read to the end, or fewer; also those that are needed to ask their writers."""
+        idle = sorted(self._idle())[:number]
+        for _, _, inode in idle:
+            self._rest(inode)
+        return len(idle)
+
+    def _idle(self) -> Iterator[tuple[bool, int, _Inode]]:
+        """Give the open files that were read to the end, with whether they are needed, and when they last changed."""
+        for inode, source in self._open.items():
+            if source.at_end and inode not in self._deleted:
+                yield self._keep(source) or source.is_unended(), source.seen_mtime_ns, inode
+
+    def _rest(self, inode: _Inode) -> None:
+        source = self._open.pop(inode)
+        self._quiet[inode] = source.seen_size, source.seen_mtime_ns
+        if self._keep(source):
+            self._resting[inode] = source
+        source.close()
+
+    def header(self, source: Source) -> Event | None:
+        """Read the header of an open file; None if it has none, or cannot be read."""
+        try:
+            return source.header()
+        except OSError as error:
+            self._give_up(source, error)
+            return None
+
+    def read_torn(self, source: Source) -> Portion | None:
+        """Read what follows the last newline of an open file; None if there is nothing, or it cannot be read."""
+        try:
+            return source.read_torn()
+        except OSError as error:
+            self._give_up(source, error)
+            return None
+
+    def _give_up(self, source: Source, error: OSError) -> None:
+        """Close a file that cannot be read; the next scan tries it again."""
+        self._cannot_read(source.path, error)
+        for inode, one in list(self._open.items()):
+            if one is source:
+                self._open.pop(inode).close()
 
     def close(self) -> None:
         """Close all."""
@@ -222,3 +275,12 @@ class Files:
             if error.errno is not None:  # A link that leads out is none of them.
                 self._unreadable.add(path)
             _log.warning("cannot read %s: %s; going on without it until that is mended", path, error.strerror or error)
+
+
+def _most_open() -> int:
+    try:
+        import resource  # Not on Windows, where there is no daemon.
+    except ImportError:
+        return _OPEN_FILES
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_OPEN if allowed == resource.RLIM_INFINITY else max(8, min(_MOST_OPEN, allowed - _OTHER_DESCRIPTORS))

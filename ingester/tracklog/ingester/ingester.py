@@ -25,7 +25,7 @@ from tracklog.ingester.errors import (
     TransactionConflictError,
 )
 from tracklog.ingester.files import Files
-from tracklog.ingester.sources import Portion
+from tracklog.ingester.sources import Portion, Source
 from tracklog.ingester.store import Store, folded
 from tracklog.processors.line import Kind
 
@@ -229,6 +229,11 @@ class Ingester:
     async def _reload(self) -> None:
         """Take the positions from the database, and go on from there."""
         self._files.rewind(await self._store.checkpoints())
+        for source in self._files:
+            # A header may be in the database by a commit whose reply did not come.
+            writer = source.checkpoint.writer
+            if writer is not None and not self._judge.knows(writer):
+                self._note_header(source)
 
     async def _pass(self, changed: asyncio.Event, progress: Progress | None) -> None:
         """Look once, and commit what there is; called again a tick later, or at once when something changes."""
@@ -240,18 +245,25 @@ class Ingester:
             self._next_scan = time.monotonic() + max(_TICK, _LONGEST_SCAN_SHARE * took)
         while await self._batch(progress) and time.monotonic() < self._next_housekeeping:
             pass
+        if self._files.left:
+            self._next_scan = 0.0
         if time.monotonic() >= self._next_housekeeping:
             await self._keep_house()
             self._next_housekeeping = time.monotonic() + _HOUSEKEEPING_EVERY
 
     async def _drain(self, progress: Progress | None) -> None:
-        """Scan, and read until nothing is left."""
-        self._scan()
-        while await self._batch(progress):
-            pass
+        """Scan, and read until nothing is left; where too many files would be open, some after the others."""
+        left = -1
+        while self._files.left != left:
+            left = self._files.left
+            self._scan()
+            while await self._batch(progress):
+                left = -1
+            if not self._files.left:
+                return
 
     async def _keep_house(self) -> None:
-        if self._convicting:
+        if self._convicting and not self._files.left:
             await self._convict()
         elif self._judge.ask():
             # They are convicted after a scan and a look at all files from here on.
@@ -273,7 +285,7 @@ class Ingester:
         torn = [
             portion
             for source in self._files
-            if source.checkpoint.writer in convicted and (portion := source.read_torn()) is not None
+            if source.checkpoint.writer in convicted and (portion := self._files.read_torn(source)) is not None
         ]
         if torn:
             await self._commit(torn)
@@ -304,8 +316,11 @@ class Ingester:
 
     def _scan(self) -> None:
         for source in self._files.scan():
-            if (header := source.header()) is not None:
-                self._judge.note(header, source)
+            self._note_header(source)
+
+    def _note_header(self, source: Source) -> None:
+        if (header := self._files.header(source)) is not None:
+            self._judge.note(header, source)
 
     async def _batch(self, progress: Progress | None) -> bool:
         """Read a batch from the files that have something to read, and commit it; False when there was nothing."""

@@ -1,12 +1,14 @@
 """What became of executions whose end no line tells: their writer is gone, or cannot be asked and is long silent."""
 
 import datetime as dt
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from tracklog.ingester import bulk
 from tracklog.ingester.decode import Event, integer_of
+from tracklog.ingester.identify import identity_of
 from tracklog.ingester.sources import Source
 from tracklog.ingester.store import Store, limit_waiting, mark_windows
 
@@ -31,12 +33,19 @@ def is_free(source: Source) -> bool:
         import fcntl  # Not on Windows, where there is no daemon.
     except ImportError:
         return False
+    was_open = source.is_open
     try:
         descriptor = source.fileno()
+        # Opened by its path, it may be another file by now.
+        if identity_of(descriptor, os.fstat(descriptor)).locator != source.checkpoint.identity.locator:
+            return False
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
     except OSError:
         return False
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        if not was_open:
+            source.close()
     return True
 
 
@@ -75,7 +84,8 @@ class Judge:
 
     def holds(self, source: Source) -> bool:
         """Tell whether a source is needed to ask its writer."""
-        return any(writer.source is source for writer in self._living.values())
+        writer = self._living.get(source.checkpoint.writer or "")
+        return writer is not None and writer.source is source
 
     def ask(self) -> bool:
         """Ask all writers; True if some are suspected to be gone. Then scan, and read all their files to the end."""
@@ -100,6 +110,10 @@ class Judge:
                 convicted.append(name)
         self._gone = (self._gone + convicted)[-_REMEMBERED:]
         return convicted
+
+    def knows(self, writer: str) -> bool:
+        """Tell whether a writer is known, or was convicted lately."""
+        return writer in self._living or writer in self._gone
 
     @property
     def gone(self) -> Sequence[str]:
@@ -126,7 +140,7 @@ async def crash(store: Store, writers: Sequence[str], convicted: Sequence[str]) 
             "UPDATE agent_executions SET verdict = 'crashed', verdict_key = last_key, verdict_at = $2"
             f" WHERE writer IN ({{keys}}) AND {_UNFINISHED} AND (verdict_key IS NULL OR verdict_key < last_key"
             " OR verdict <> 'crashed') RETURNING execution_id",
-            sorted(writers),
+            sorted({*writers, *convicted}),
             now,
         )
         if rows:
