@@ -3,17 +3,9 @@
 import datetime as dt
 from pathlib import Path
 
-import pytest
-
 from ingester import kept
 from ingester.lines import START, dumps, stamped
 from tracklog.ingester.prune import prune
-
-
-@pytest.fixture
-def logs(tmp_path: Path) -> Path:
-    kept.write(tmp_path / "logs")
-    return tmp_path / "logs"
 
 
 def pruned(database: str, before: dt.datetime) -> int:

@@ -5,8 +5,6 @@ import datetime as dt
 import shutil
 from pathlib import Path
 
-import pytest
-
 from ingester import kept
 from ingester.lines import START, dumps, stamped
 from tracklog.ingester import Ingester
@@ -14,12 +12,6 @@ from tracklog.ingester.prune import prune
 from tracklog.ingester.rebuild import Rebuilt, rebuild
 from tracklog.ingester.store import Store
 from tracklog.ingester.verify import verify
-
-
-@pytest.fixture
-def logs(tmp_path: Path) -> Path:
-    kept.write(tmp_path / "logs")
-    return tmp_path / "logs"
 
 
 def rebuilt(database: str, logs: Path) -> Rebuilt:

@@ -12,12 +12,6 @@ from tracklog.ingester.prune import prune
 from tracklog.ingester.verify import Verification, verify
 
 
-@pytest.fixture
-def logs(tmp_path: Path) -> Path:
-    kept.write(tmp_path / "logs")
-    return tmp_path / "logs"
-
-
 def verified(database: str, logs: Path) -> Verification:
     return kept.with_store(database, lambda store: verify(store, [str(logs)]))
 
