@@ -38,9 +38,14 @@ class Proxy:
         self._threads: list[threading.Thread] = []
         self._begin(self._listen)
 
+    @property
+    def port(self) -> int:
+        """Give the port on which it listens."""
+        return int(self._listener.getsockname()[1])
+
     def url(self, database: str) -> str:
         """Give the URL by which a database is reached through it."""
-        return f"postgresql://postgres@127.0.0.1:{self._listener.getsockname()[1]}/{database}"
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
     def close(self) -> None:
         """End it."""

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
+from uuid import uuid4
 
 import orjson
 from sqlalchemy import Engine, create_engine, event, make_url
@@ -120,6 +121,10 @@ def open_engine(url: str, *, patient: bool = True) -> "AsyncEngine":
             connect_args={
                 "timeout": _CONNECT_SECONDS,
                 "command_timeout": None if patient else _ANSWER_SECONDS,
+                # Behind a pooler each transaction has another connection, which knows no statement of the last one.
+                "statement_cache_size": 0,
+                "prepared_statement_cache_size": 0,
+                "prepared_statement_name_func": lambda: f"tracklog_{uuid4().hex}",
                 "server_settings": {"application_name": "tracklog ingest"},
             },
         )

@@ -5,6 +5,7 @@ import contextlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, inspect, text
 
@@ -77,12 +78,17 @@ async def _upgrade(engine: "AsyncEngine") -> None:
     async with transaction(engine) as connection:
         if complaint := await connection.run_sync(_obstacle, shown(engine.url)):
             raise SchemaError(complaint)
-    if engine.dialect.name == "sqlite":
-        await asyncio.to_thread(use_wal, engine.url.database or "")
-    async with transaction(engine) as connection:
-        if engine.dialect.name == "postgresql":
-            await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-        await connection.run_sync(_run_migrations)
+    # Alembic keeps what it is at in variables of its module.
+    async with _at_migrations.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+        if engine.dialect.name == "sqlite":
+            await asyncio.to_thread(use_wal, engine.url.database or "")
+        async with transaction(engine) as connection:
+            if engine.dialect.name == "postgresql":
+                await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+            await connection.run_sync(_run_migrations)
+
+
+_at_migrations: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
 def _obstacle(connection: Connection, database: str) -> str | None:
