@@ -1,6 +1,7 @@
 """Many files, few descriptors, disks that fail, lines without end, clocks that jump."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -134,6 +135,19 @@ def test_a_database_on_a_full_disk(nursery: Nursery, logs: Path, sqlite_database
     nursery.run("ingest", "--once", logs, "--db", sqlite_database, limits={"RLIMIT_FSIZE": size + (64 << 10)}, expect=5)
     nursery.run("ingest", "--once", logs, "--db", sqlite_database)
     record(compare_files(sqlite_database, logs))
+
+
+def test_more_events_than_the_watch_holds(database: str, nursery: Nursery, logs: Path, record: Record) -> None:
+    """Thousands of files are made while it is stopped, so that the kernel drops what it would tell of them."""
+    with running(nursery, "ingest", logs, "--db", database) as child:
+        (logs / "first.jsonl").write_bytes(Hand("first").lines(3))
+        until_read(database, logs)
+        child.send(signal.SIGSTOP)
+        write_many(logs, long_or_short(6_000, 300))
+        child.send(signal.SIGCONT)
+        until_read(database, logs)
+        assert 0 == end(child)
+    record(compare_files(database, logs))
 
 
 @pytest.mark.parametrize("year", [0, 4_102_444_800])
