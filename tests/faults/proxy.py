@@ -94,12 +94,14 @@ class Proxy:
                 swallowed = swallowed or mode is Mode.SWALLOW
                 if swallowed:
                     continue
-                marked = marked or self.marker in data
-                if up and _COMMIT in data and marked:
-                    if mode is Mode.CUT_BEFORE:
+                marker = self.marker
+                marked = marked or (marker != b"" and marker in data)
+                if up and _COMMIT in data:
+                    meant, marked = marked or not marker, False
+                    if meant and mode is Mode.CUT_BEFORE:
                         self.cut += 1
                         break
-                    if mode is Mode.CUT_AFTER:
+                    if meant and mode is Mode.CUT_AFTER:
                         committing.set()
                 if not up and committing.is_set():
                     self.cut += 1
