@@ -122,7 +122,8 @@ def decode_file(content: Content, path: Path) -> int:
         lines.pop()
     offset = 0
     for line in lines:
-        result = decode(line, offset)
+        text = line.lstrip(b"\x00")
+        result = decode(text, offset + len(line) - len(text))
         if isinstance(result, Event):
             content.events.append(result)
         elif isinstance(result, Rejected):
@@ -213,8 +214,11 @@ async def _compare_rules(database: str, rules: Rules, expected: Sequence[Row]) -
 async def _compare_derived(database: str, expected: Changes) -> None:
     """Compare what is counted from other rows: the sums of calls, and the chains."""
     executions = {row["execution_id"]: row for row in await fetch_rows(database, "agent_executions")}
+    owned: dict[str, list[Row]] = {}
+    for (owner, _), call in expected.llm_calls.items():
+        owned.setdefault(owner, []).append(call)
     for execution_id, row in executions.items():
-        calls = [call for (owner, _), call in expected.llm_calls.items() if owner == execution_id]
+        calls = owned.get(execution_id, [])
         tokens = [call["tokens_used"] for call in calls if call.get("tokens_used") is not None]
         wanted = (len(calls) or None, sum(tokens) if tokens else None)
         assert wanted == (row["llm_calls"], row["llm_tokens_used"]), execution_id

@@ -113,7 +113,7 @@ def test_flipped_bits(database: str, nursery: Nursery, tmp_path: Path, record: R
     """Lines with a flipped bit never stop it; each is a row or in quarantine."""
     logs = tmp_path / "logs"
     logs.mkdir()
-    count = long_or_short(200_000, 4_000)
+    count = long_or_short(100_000, 4_000)
     print("seed 11")
     chance = random.Random(11)
     hand = Hand("w", stamped=False)  # With a stamp, two lines might come to have the same.

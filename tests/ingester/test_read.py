@@ -21,7 +21,7 @@ def fetch_from(data: bytes, piece: int = 1 << 20) -> Fetch:
 
 @given(st.lists(st.binary(max_size=30).filter(lambda line: b"\n" not in line)), st.integers(1, 40), st.integers(1, 9))
 def test_every_line_is_read_once_whatever_the_batch(lines: list[bytes], limit: int, piece: int) -> None:
-    """Lines are the same, with their offsets, however much is read at a time and however the reads fall."""
+    """Lines are the same, with their offsets and without zeros before them, however the reads fall."""
     data = b"".join(line + b"\n" for line in lines) + b"a tail"
     position, found = 0, []
     while True:
@@ -30,7 +30,7 @@ def test_every_line_is_read_once_whatever_the_batch(lines: list[bytes], limit: i
         if chunk.position == position:
             break
         position = chunk.position
-    assert [line for line in lines if line] == [line for _, line in found]
+    assert [text for line in lines if (text := line.lstrip(b"\x00"))] == [line for _, line in found]
     assert all(data[offset:].startswith(line + b"\n") for offset, line in found)
     assert len(data) - len(b"a tail") == position
 
@@ -140,5 +140,25 @@ def test_a_plain_file_is_read_as_it_is(tmp_path: Path) -> None:
     try:
         fetch = plain(descriptor)
         assert (b"345", b"89", b"") == (fetch(3, 3), fetch(8, 10), fetch(10, 5))
+    finally:
+        os.close(descriptor)
+
+
+def test_zeros_before_a_line_are_passed_over(tmp_path: Path) -> None:
+    """However many there are and wherever one begins to read; those at the end may yet be written over."""
+    data = b"one\n" + b"\x00" * 40_000_000 + b"two\n\x00\x00three\n" + b"\x00" * 1000
+    path = tmp_path / "log"
+    path.write_bytes(data)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fetch = plain(descriptor)
+        lines, position = [], 0
+        while (chunk := read_lines(fetch, position, 100)).position > position:
+            lines += chunk.lines
+            position = chunk.position
+        assert [(0, b"one"), (40_000_004, b"two"), (40_000_010, b"three")] == lines
+        assert (40_000_016, True) == (position, chunk.at_end)
+        assert lines[1:] == read_lines(fetch, 4, 1 << 20).lines
+        assert lines == read_lines(fetch, 0, 1 << 30).lines
     finally:
         os.close(descriptor)

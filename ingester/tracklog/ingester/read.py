@@ -17,6 +17,9 @@ MAX_LINE_BYTES: Final = 16 << 20
 _STEP_BYTES: Final = 1 << 18
 """How much is read at once in search of a newline."""
 
+_MOST_ZEROS: Final = 1 << 28
+"""So many zeros are looked through at once, and not taken for room that is going to be written over."""
+
 
 @dataclass(frozen=True, slots=True)
 class TooLong:
@@ -57,14 +60,23 @@ def read_lines(fetch: Fetch, position: int, limit: int, *, skipping: bool = Fals
     if skipping:
         return _skip(fetch, position)
     pieces: list[bytes] = []
-    held = 0
+    held = zeros = 0
     newline = -1
     at_end = False
     while True:
-        piece = fetch(position + held, min(_STEP_BYTES, max(limit - held, _STEP_BYTES)))
+        piece = fetch(position + zeros + held, min(_STEP_BYTES, max(limit - held, _STEP_BYTES)))
         if not piece:
             at_end = True
             break
+        if not pieces:
+            # A file that was truncated below its writer begins with a hole, of any size.
+            text = piece.lstrip(b"\x00")
+            zeros += len(piece) - len(text)
+            if not text:
+                if zeros > _MOST_ZEROS:
+                    return Chunk([], position + zeros, False, None, False)
+                continue
+            piece = text
         place = piece.rfind(b"\n")
         if place >= 0:
             newline = held + place
@@ -73,14 +85,17 @@ def read_lines(fetch: Fetch, position: int, limit: int, *, skipping: bool = Fals
         if held >= limit and newline >= 0:
             break
         if newline < 0 and held > MAX_LINE_BYTES:
+            position += zeros
             return Chunk([], position + held, True, TooLong(position, held, pieces[0]), False)
+    if pieces:  # Zeros at the end may yet be written over.
+        position += zeros
     data = b"".join(pieces)
     lines = []
     start = 0
     # The last element is what follows the last newline.
     for line in data[: newline + 1].split(b"\n")[:-1]:
-        if line:
-            lines.append((position + start, line))
+        if text := line if line[:1] != b"\x00" else line.lstrip(b"\x00"):
+            lines.append((position + start + len(line) - len(text), text))
         start += len(line) + 1
     too_long = next((line for line in lines if len(line[1]) > MAX_LINE_BYTES), None)
     if too_long is not None:
@@ -140,12 +155,15 @@ class Decompressed:
 
     def with_last_line(self, chunk: Chunk) -> Chunk:
         """Take what follows the last newline for a line, where the stream has come to its own end."""
-        rest = b""
-        while not chunk.skipping and (piece := self(chunk.position + len(rest), _STEP_BYTES)):
-            rest += piece
-        if not rest or self.is_broken:
+        start, rest = chunk.position, b""
+        while not chunk.skipping and (piece := self(start + len(rest), _STEP_BYTES)):
+            text = piece if rest else piece.lstrip(b"\x00")
+            start += len(piece) - len(text)
+            rest += text
+        if self.is_broken:
             return chunk
-        return replace(chunk, lines=[*chunk.lines, (chunk.position, rest)], position=chunk.position + len(rest))
+        lines = [*chunk.lines, (start, rest)] if rest else chunk.lines
+        return replace(chunk, lines=lines, position=start + len(rest))
 
     def _open(self) -> None:
         self.close()
