@@ -13,6 +13,7 @@ from tracklog.analytics.answers import (
     chains,
     executions,
     ingestion,
+    lines,
     losses,
     performance,
     prefixes,
@@ -132,10 +133,14 @@ class ExecutionAnalytics(Connected):
     get_execution_call_chain = SyncAnswer(chains.get_execution_call_chain)
     find_slow_executions = SyncAnswer(executions.find_slow_executions)
     get_execution = SyncAnswer(executions.get_execution)
+    get_executions = SyncAnswer(executions.get_executions)
     get_execution_with_logs = SyncAnswer(executions.get_execution_with_logs)
     get_recent_executions = SyncAnswer(executions.get_recent_executions)
     get_skipped_executions = SyncAnswer(executions.get_skipped_executions)
     get_ingestion = SyncAnswer(ingestion.get_ingestion)
+    get_followed_paths = SyncAnswer(ingestion.get_followed_paths)
+    get_log_lines = SyncAnswer(lines.get_log_lines)
+    search_log_lines = SyncAnswer(lines.search_log_lines)
     get_losses = SyncAnswer(losses.get_losses)
     get_quarantined_lines = SyncAnswer(losses.get_quarantined_lines)
     resolve_prefix = SyncAnswer(prefixes.resolve_prefix)
@@ -164,10 +169,14 @@ class AsyncExecutionAnalytics(Connected):
     get_execution_call_chain = AsyncAnswer(chains.get_execution_call_chain)
     find_slow_executions = AsyncAnswer(executions.find_slow_executions)
     get_execution = AsyncAnswer(executions.get_execution)
+    get_executions = AsyncAnswer(executions.get_executions)
     get_execution_with_logs = AsyncAnswer(executions.get_execution_with_logs)
     get_recent_executions = AsyncAnswer(executions.get_recent_executions)
     get_skipped_executions = AsyncAnswer(executions.get_skipped_executions)
     get_ingestion = AsyncAnswer(ingestion.get_ingestion)
+    get_followed_paths = AsyncAnswer(ingestion.get_followed_paths)
+    get_log_lines = AsyncAnswer(lines.get_log_lines)
+    search_log_lines = AsyncAnswer(lines.search_log_lines)
     get_losses = AsyncAnswer(losses.get_losses)
     get_quarantined_lines = AsyncAnswer(losses.get_quarantined_lines)
     resolve_prefix = AsyncAnswer(prefixes.resolve_prefix)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event
 
 from analytics.stored import NOW, Stored
-from tracklog.analytics.answers import calls, chains, executions, prefixes, timeline, why
+from tracklog.analytics.answers import calls, chains, executions, lines, prefixes, timeline, why
 from tracklog.analytics.query import Query, run
 from tracklog.ingester.database import open_reader
 
@@ -20,6 +20,8 @@ ONE = "e0500"
     [
         lambda: executions.get_execution(ONE),
         lambda: executions.get_execution_with_logs(ONE),
+        lambda: executions.get_executions([ONE, "e0501"]),
+        lambda: lines.get_log_lines([ONE]),
         lambda: executions.get_recent_executions(),
         lambda: executions.get_recent_executions(vault_id="v1"),
         lambda: executions.get_recent_executions(agent_name="A1"),

@@ -1,6 +1,7 @@
 """Find executions: by id, and the latest, failed, skipped and slow ones."""
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import Any, Final
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from sqlalchemy import Select, select
 
 from tracklog.analytics.answers.calls import calls_in_flight, calls_of, interaction, is_going_on
 from tracklog.analytics.answers.endings import explain
-from tracklog.analytics.query import Query, at_most, key, since
+from tracklog.analytics.query import Query, at_most, chunks, key, since
 from tracklog.analytics.record import Record
 from tracklog.ingester.schema import agent_call_chains, agent_execution_logs, agent_executions, tracklog_sources
 from tracklog.processors.states import ExecutionStatus
@@ -37,6 +38,11 @@ SUMMARY: Final = tuple(
     )
 )
 """What a list of executions needs beside what it is a list of."""
+
+_BELONGING: Final = tuple(
+    _executions[name]
+    for name in ("vault_id", "conversation_id", "user_id", "parent_execution_id", "call_reason", "relevance_reasoning")
+)
 
 UNSUCCESSFUL: Final = (ExecutionStatus.FAILED, ExecutionStatus.TIMEOUT, ExecutionStatus.CRASHED)
 
@@ -107,6 +113,14 @@ def get_recent_executions(
         # order that says otherwise finds no index, so they are asked for apart, and come last.
         rows += yield _newest(chosen.where(_executions.created_at.is_(None)), limit - len(rows))
     return (yield from completed(rows))
+
+
+def get_executions(execution_ids: Iterable[str | UUID]) -> Query[dict[str, Record]]:
+    """Give the records of executions by their ids, without their payloads; an id that nothing has is left out."""
+    found: list[Record] = []
+    for ids in chunks(dict.fromkeys(map(key, execution_ids))):
+        found += yield select(*SUMMARY, *_BELONGING).where(_executions.execution_id.in_(ids))
+    return {record["execution_id"]: record for record in (yield from completed(found))}
 
 
 def get_failed_executions(

@@ -53,6 +53,12 @@ def get_ingestion() -> Query[Record]:
     )
 
 
+def get_followed_paths(host: str) -> Query[list[str]]:
+    """Give the paths that the ingester of a host follows, or followed last; none if there never was one."""
+    rows = yield select(tracklog_ingesters.c.paths).where(tracklog_ingesters.c.host == host)
+    return list(rows[0]["paths"] or ()) if rows else []
+
+
 def reservation(ingestion: Record) -> str | None:
     """Say why what is not in the database may have happened all the same; None when it can be relied on."""
     if not ingestion["hosts"]:

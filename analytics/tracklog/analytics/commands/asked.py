@@ -2,6 +2,7 @@
 
 import functools
 import math
+import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,11 @@ class Asked:
         from tracklog.analytics.faces import default_url
 
         return self.given.database or default_url()
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether somebody said which database: by an option or by the environment."""
+        return bool(self.given.database or os.environ.get("TRACKLOG_DATABASE_URL"))
 
     def analytics(self) -> "ExecutionAnalytics":
         """Give what answers; to be closed."""

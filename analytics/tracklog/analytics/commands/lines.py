@@ -1,8 +1,11 @@
 """Find the line of a file that starts at an offset, as editors count."""
 
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
+
+from tracklog.analytics.record import Record
 
 _BLOCK: Final = 1 << 20
 """Bytes read at a time; newlines are counted in memory."""
@@ -30,3 +33,19 @@ def line_numbers(path: Path, offsets: Iterable[int]) -> dict[int, int]:
     except OSError:
         return found
     return found
+
+
+def number_rows(logs: Iterable[Record]) -> None:
+    """Give each log row its `line` in its file, where that can be known."""
+    plain = []
+    for log in logs:
+        log["line"] = None
+        # A compressed file has its offsets in what it decompresses to, where no editor counts.
+        if log["file"] and not log["file_compression"]:
+            plain.append(log)
+    by_file = itertools.groupby(sorted(plain, key=lambda log: str(log["file"])), key=lambda log: str(log["file"]))
+    for path, members in by_file:
+        rows = list(members)
+        numbers = line_numbers(Path(path), (row["line_offset"] for row in rows))
+        for row in rows:
+            row["line"] = numbers.get(row["line_offset"])

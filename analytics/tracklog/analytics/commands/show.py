@@ -1,7 +1,6 @@
 """The command `show`: all about one execution."""
 
 import itertools
-from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -13,13 +12,13 @@ from tracklog.analytics.answers.timeline import staged
 from tracklog.analytics.commands import screen, units
 from tracklog.analytics.commands.asked import Asked, asks
 from tracklog.analytics.commands.columns import Column
-from tracklog.analytics.commands.lines import line_numbers
+from tracklog.analytics.commands.lines import number_rows
 from tracklog.analytics.commands.listing import short_ids
+from tracklog.analytics.commands.logline import message_of
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import as_json, one_line, safe
 from tracklog.analytics.errors import ExecutionNotFoundError
 from tracklog.analytics.record import Record
-from tracklog.processors.line import Kind
 
 _LOGS: Final = 100
 """So many lines of an execution are shown; a run of thousands would bury the rest."""
@@ -45,7 +44,7 @@ def command(asked: Asked, id: str, full: bool) -> None:  # noqa: A002 -- the nam
         answer = analytics.get_execution_with_logs(execution_id)
         if answer is None:
             raise ExecutionNotFoundError(f"the execution {execution_id} was removed just now")
-        _number(answer.logs)
+        number_rows(answer.logs)
         if asked.json:
             screen.print_json({**answer, "timeline": staged(answer.logs)})
             return
@@ -59,20 +58,6 @@ def command(asked: Asked, id: str, full: bool) -> None:  # noqa: A002 -- the nam
     _print_children(out, answer.children, shortest)
     if answer.children or execution.parent_execution_id:
         out.hint(asked.hint("chain", shortest.get(execution_id, execution_id)))
-
-
-def _number(logs: list[Record]) -> None:
-    """Give each log row its `line` in its file, where that can be known."""
-    for log in logs:
-        log["line"] = None
-    # A compressed file has its offsets in what it decompresses to, where no editor counts.
-    plain = [log for log in logs if log["file"] and not log["file_compression"]]
-    by_file = itertools.groupby(sorted(plain, key=lambda log: str(log["file"])), key=lambda log: str(log["file"]))
-    for path, members in by_file:
-        rows = list(members)
-        numbers = line_numbers(Path(path), (row["line_offset"] for row in rows))
-        for row in rows:
-            row["line"] = numbers.get(row["line_offset"])
 
 
 def _print_head(out: Screen, execution: Record, logs: list[Record], full: bool) -> None:
@@ -181,29 +166,8 @@ def _print_logs(out: Screen, logs: list[Record], full: bool) -> None:
     out.print(Text(), out.table(columns, rows))
 
 
-def _told(log: Record) -> dict[str, Any]:
-    """Give what a line carries beside its message, but for what the record and the calls show anyway."""
-    data = log["data"] if isinstance(log["data"], dict) else {}
-    match log["kind"]:
-        case Kind.EXECUTION_PENDING | Kind.EXECUTION_STARTED | Kind.EXECUTION_FINISHED | Kind.RELEVANCE | Kind.OUTPUT:
-            return {}
-        case Kind.LLM_REQUEST | Kind.LLM_RESPONSE | Kind.LLM_ERROR:
-            return {name: data[name] for name in ("model",) if name in data}
-        case _:
-            return data
-
-
 def _log_row(log: Record, first: Any) -> tuple[str | Text, ...]:
     elapsed = (log["timestamp"] - first).total_seconds() if log["timestamp"] is not None and first is not None else None
-    message = Text(one_line(log["message"]))
-    if log["level"] in ("error", "critical"):
-        message.stylize("red")
-    elif log["level"] == "warning":
-        message.stylize("yellow")
-    for key, value in _told(log).items():
-        message.append(f"  {one_line(key)}=", style="dim").append(one_line(value), style="dim")
-    if log["duration_ms"] is not None:
-        message.append(f"  {units.duration(log['duration_ms'])}", style="dim")
     stage = Text(one_line(log["stage"], 30))
     if (mark := _MARKS.get(log["stage_status"])) is not None:
         stage.append(*mark)
@@ -212,7 +176,7 @@ def _log_row(log: Record, first: Any) -> tuple[str | Text, ...]:
         one_line(log["level"], 10),
         stage,
         str(log["line"]) if log["line"] is not None else "",
-        message,
+        message_of(log),
     )
 
 

@@ -1,0 +1,51 @@
+"""Find the log files of a question."""
+
+import os
+from collections.abc import Iterator, Sequence
+
+import click
+
+from tracklog.analytics.commands.asked import Asked
+from tracklog.analytics.commands.known import Known
+from tracklog.analytics.commands.text import safe
+
+
+def log_files(asked: Asked, known: Known, paths: Sequence[str]) -> Iterator[tuple[str, os.stat_result]]:
+    """Give the log files below some paths, or below those that this host's ingester follows.
+
+    :raises click.UsageError: No path is named, and none is known; or one is not there.
+    """
+    from tracklog.ingester.discover import Discovery
+
+    chosen = list(paths) or _followed(known)
+    discovery = Discovery(chosen, complain, _database_file(asked))
+    if missing := discovery.missing():
+        if paths:
+            raise click.UsageError(f"there is no {' and no '.join(map(safe, missing))}")
+        discovery = Discovery([path for path in chosen if path not in missing], complain, _database_file(asked))
+    for found in discovery.scan():
+        yield found.path, found.status
+
+
+def _followed(known: Known) -> list[str]:
+    from tracklog.ingester.presence import host_name
+
+    host = host_name()
+    followed = known.analytics.get_followed_paths(host) if known.analytics is not None else []
+    if not followed:
+        raise click.UsageError(f"no ingester of {host} is known here; name the log files: PATH...")
+    return followed
+
+
+def _database_file(asked: Asked) -> str | None:
+    """Give the SQLite file that is asked, found without the libraries that ask it."""
+    url = asked.given.database or os.environ.get("TRACKLOG_DATABASE_URL") or "sqlite:///tracklog.db"
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    return rest.removeprefix("/").partition("?")[0] if scheme.startswith("sqlite") else None
+
+
+def complain(path: str, error: OSError) -> None:
+    """Say on stderr what could not be read."""
+    click.echo(f"tracklog: {safe(path)}: {error.strerror or error}", err=True)
