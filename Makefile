@@ -22,7 +22,7 @@ demo: $(SETUP) ## Watch agents at work, one of them killed, and ask what happene
 	$(BIN)/tracklog demo --directory $(DEMO)
 
 test: $(SETUP) ## Run all tests, on SQLite and on a real PostgreSQL
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 faults: $(SETUP) ## Kill, cut, rotate and corrupt at length; TRACKLOG_FAULTS says how long (200)
 	TRACKLOG_FAULTS=$${TRACKLOG_FAULTS:-200} $(BIN)/python -m pytest -q tests/faults

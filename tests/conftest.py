@@ -16,6 +16,9 @@ import pytest
 
 _numbers = itertools.count(1)
 
+# Set in some terminals and by xdist; what is tested is what a pipe gets.
+os.environ.pop("COLUMNS", None)
+
 
 class PostgresServer:
     """A PostgreSQL of the tests' own, reached by a socket in a temporary directory."""

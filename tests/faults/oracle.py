@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 import zstandard
+from asyncpg import PostgresError
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -282,16 +283,33 @@ def compare_files(database: str, *roots: Path) -> Account:
 
 
 def until_read(database: str, *roots: Path, seconds: float = SECONDS) -> None:
-    """Wait until all files below some directories are read to their ends."""
+    """Wait until all files below some directories are read to their ends; nobody may be writing."""
+    content, state = Content(), None
 
     def is_read() -> bool:
+        nonlocal content, state
+        found = {path: (path.stat().st_ino, path.stat().st_size) for path in files_below(*roots)}
+        if found != state:
+            content, state = read_files(*roots), found
         try:
-            compare_positions(database, read_files(*roots))
+            compare_positions(database, content)
         except (AssertionError, KeyError, SQLAlchemyError, TracklogError):
             return False
         return True
 
     until(is_read, "the files were not read to their ends", seconds)
+
+
+def until_begun(database: str) -> None:
+    """Wait until something is in the database."""
+
+    def is_begun() -> bool:
+        try:
+            return bool(rows_of(database, "tracklog_sources"))
+        except (SQLAlchemyError, TracklogError, PostgresError):
+            return False  # There is no table yet.
+
+    until(is_begun)
 
 
 def compress(path: Path, *, keep: bool = False) -> Path:

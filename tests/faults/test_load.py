@@ -16,7 +16,7 @@ from conftest import PostgresServer
 from faults import agents
 from faults.conftest import Record
 from faults.length import LENGTH, long_or_short
-from faults.oracle import Account, compare_files, rows_of, until_read
+from faults.oracle import Account, compare_files, rows_of, until_begun, until_read
 from faults.processes import ENVIRONMENT, Nursery, end, running, until
 from faults.proxy import Mode, proxied
 
@@ -220,11 +220,11 @@ def test_the_connection_is_dead_and_nobody_says_so(
         ) as child,
     ):
         those.start(100_000, 0.002)
-        until_read(postgres_database, those.logs)
+        until_begun(postgres_database)
         proxy.mode = Mode.SWALLOW
         time.sleep(1.5)
         proxy.mode = Mode.PASS
         those.kill_one()
-        until_read(postgres_database, those.logs, seconds=20)
+        until_read(postgres_database, those.logs)
         assert 0 == end(child), child.messages
         record(finish(postgres_database, nursery, those), kills=1)

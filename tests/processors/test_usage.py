@@ -86,7 +86,7 @@ class Fails:
         MagicMock(),
         object,
     ],
-    ids=repr,
+    ids=lambda value: repr(value).partition(" at 0x")[0].partition(" id=")[0],
 )
 def test_an_answer_without_usage_has_no_counts(answer: Any) -> None:
     """Nor one whose counts are no numbers, or cannot be read."""

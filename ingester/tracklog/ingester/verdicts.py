@@ -4,7 +4,9 @@ import datetime as dt
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracklog.ingester import bulk
 from tracklog.ingester.decode import Event, integer_of
@@ -135,17 +137,14 @@ async def crash(store: Store, writers: Sequence[str], convicted: Sequence[str]) 
         await bulk.fetch(
             connection, "UPDATE tracklog_writers SET gone_at = $2 WHERE writer IN ({keys})", sorted(convicted), now
         )
-        rows = await bulk.fetch(
+        return await _judge(
             connection,
-            "UPDATE agent_executions SET verdict = 'crashed', verdict_key = last_key, verdict_at = $2"
-            f" WHERE writer IN ({{keys}}) AND {_UNFINISHED} AND (verdict_key IS NULL OR verdict_key < last_key"
-            " OR verdict <> 'crashed') RETURNING execution_id",
+            store.host,
+            "crashed",
+            f"writer IN ({{keys}}) AND {_UNFINISHED}"
+            " AND (verdict_key IS NULL OR verdict_key < last_key OR verdict <> 'crashed')",
             sorted({*writers, *convicted}),
-            now,
         )
-        if rows:
-            await mark_windows(connection, sorted(row["execution_id"] for row in rows), store.host, now)
-    return len(rows)
 
 
 async def time_out(store: Store, stale_after: dt.timedelta, boot: str | None) -> int:
@@ -157,30 +156,54 @@ async def time_out(store: Store, stale_after: dt.timedelta, boot: str | None) ->
     cutoff = (now - stale_after).strftime("%Y-%m-%dT%H:%M:%S")
     async with store.transaction() as connection:
         await limit_waiting(connection)
-        rows = await bulk.fetch(
+        return await _judge(
             connection,
-            "UPDATE agent_executions SET verdict = 'timeout', verdict_key = last_key, verdict_at = $2"
-            f" WHERE {_UNFINISHED} AND line_status NOT IN ({{keys}})"
-            " AND (verdict_key IS NULL OR verdict_key < last_key) AND (last_key < $3 AND last_key >= '0' OR"
+            store.host,
+            "timeout",
+            f"{_UNFINISHED} AND line_status NOT IN ({{keys}})"
+            " AND (verdict_key IS NULL OR verdict_key < last_key) AND (last_key < $2 AND last_key >= '0' OR"
             # Lines without a time are as old as the last reading of their file.
             "   last_key < '0' AND NOT EXISTS (SELECT 1 FROM agent_execution_logs AS l"
             "     LEFT JOIN tracklog_sources AS s ON s.source_id = l.source_id"
-            "     WHERE l.execution_id = agent_executions.execution_id AND s.read_at >= $7))"
+            "     WHERE l.execution_id = agent_executions.execution_id AND s.read_at >= $6))"
             " AND (writer IS NULL OR writer NOT IN ("
-            "   SELECT w.writer FROM tracklog_writers AS w WHERE w.locked AND w.gone_at IS NULL AND (w.boot_id = $4"
-            "     OR w.host IN (SELECT host FROM tracklog_ingesters WHERE looked_at > $5 AND host <> $6))))"
-            " RETURNING execution_id",
+            "   SELECT w.writer FROM tracklog_writers AS w WHERE w.locked AND w.gone_at IS NULL AND (w.boot_id = $3"
+            "     OR w.host IN (SELECT host FROM tracklog_ingesters WHERE looked_at > $4 AND host <> $5))))",
             ["pending"],
-            now,
             cutoff,
             boot,
             now - PRESENT,
             store.host,
             now - stale_after,
         )
-        if rows:
-            await mark_windows(connection, sorted(row["execution_id"] for row in rows), store.host, now)
-    return len(rows)
+
+
+async def _judge(
+    connection: AsyncConnection, host: str, verdict: str, condition: str, keys: Sequence[str], *values: Any
+) -> int:
+    """Give the executions of a condition a verdict, and tell how many there were.
+
+    They are locked in the order of their ids, as batches lock them, so that neither waits for the other for ever.
+    """
+    now = dt.datetime.now(dt.UTC)
+    lock = "" if bulk.is_sqlite(connection) else " FOR UPDATE"
+    found = await bulk.fetch(
+        connection,
+        f"SELECT execution_id FROM agent_executions WHERE {condition} ORDER BY execution_id{lock}",
+        keys,
+        *values,
+    )
+    ids = [row["execution_id"] for row in found]
+    if ids:
+        await bulk.fetch(
+            connection,
+            f"UPDATE agent_executions SET verdict = '{verdict}', verdict_key = last_key, verdict_at = $2"
+            " WHERE execution_id IN ({keys})",
+            ids,
+            now,
+        )
+        await mark_windows(connection, ids, host, now)
+    return len(ids)
 
 
 async def forget(store: Store, writer: str) -> None:

@@ -88,16 +88,17 @@ class Screen:
     def hint(self, text: str) -> None:
         """Suggest a command, to people only."""
         if self.is_terminal:
-            self.print(Text(f"\n→ {text}", style="dim"))
+            # Left to the terminal to wrap, so that it can be copied whole.
+            click.echo(self._rendered(Text(f"\n→ {text}", style="dim"), soft_wrap=True), color=True)
 
-    def _rendered(self, part: RenderableType) -> str:
+    def _rendered(self, part: RenderableType, *, soft_wrap: bool = False) -> str:
         console = self._console
         if self.width == _ENDLESS:
             options = console.options.update(width=_ENDLESS, max_width=_ENDLESS)
             console.width = max(1, console.measure(part, options=options).maximum)
         with console.capture() as captured:
             # A table that could not be fitted is left to the terminal to wrap; cropped, it would lose its numbers.
-            console.print(part, crop=False)
+            console.print(part, crop=False, soft_wrap=soft_wrap)
         return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
 
 
