@@ -102,7 +102,9 @@ def sqlite_time(moment: dt.datetime | None) -> str | None:
     '2026-11-23 10:00:00.000000'
     """
     # Not strftime, which writes a year before 1000 without its zeros.
-    return None if moment is None else moment.astimezone(dt.UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    if moment is None:
+        return None
+    return (moment if moment.tzinfo is dt.UTC else moment.astimezone(dt.UTC)).isoformat(" ", "microseconds")[:-6]
 
 
 def _sqlite_time(value: Any) -> Any:
@@ -112,7 +114,7 @@ def _sqlite_time(value: Any) -> Any:
 def _for_sqlite(table: Table, columns: Sequence[str], rows: Sequence[Values]) -> list[tuple[Any, ...]]:
     times = [place for place, name in enumerate(columns) if isinstance(table.c[name].type, UtcTimeStamp)]
     if not times:
-        return [tuple(row) for row in rows]
+        return [*map(tuple, rows)]
     converted = []
     for row in rows:
         values = list(row)

@@ -1,13 +1,14 @@
 """From the bytes of a line to an event, or to the reason why it is none."""
 
 import datetime as dt
+import functools
 import hashlib
 import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -30,12 +31,13 @@ _DEEPEST: Final = 500
 """Levels of nesting: half of what readers of JSON take, as a rule; writers of ours end at 200."""
 
 _NUL_ESCAPE: Final = b"\\u0000"
+_ESCAPE: Final = b"\\u"
+_ALIAS: Final = b"gen_ai."
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """A line that was understood.
 
     `fields` is the whole object, still with every key. Two lines are the same exactly if `writer` and `seq` are.
@@ -108,7 +110,7 @@ def decode(line: bytes, offset: int, *, time: str | None = None) -> Event | Reje
     moment = _time_of(fields, time)
     stamped = (
         isinstance(writer, str)
-        and _WRITER.fullmatch(writer) is not None
+        and _is_writer(writer)
         and type(seq) is int
         and 0 < seq < 1 << 63
         # The stamp's third part, without which these are somebody's own keys.
@@ -120,18 +122,27 @@ def decode(line: bytes, offset: int, *, time: str | None = None) -> Event | Reje
         writer, seq = f"~{offset:012x}{hashlib.blake2b(text, digest_size=12).hexdigest()}", offset
     assert isinstance(writer, str)
     assert isinstance(seq, int)
-    written = moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z" if moment else ""
     return Event(
         writer=writer,
         seq=seq,
         stamped=stamped,
         time=moment,
-        key=f"{written} {writer} {seq:019d}",
-        kind=_kind_of(fields),
+        key=f"{_written(moment) if moment else ''} {writer} {seq:019d}",
+        kind=_kind_of(fields, has_aliases=_ALIAS in text or _ESCAPE in text),
         execution_id=execution_id or None,
         fields=fields,
         offset=offset,
     )
+
+
+@functools.lru_cache(1024)
+def _is_writer(name: str) -> bool:
+    return _WRITER.fullmatch(name) is not None
+
+
+def _written(moment: dt.datetime) -> str:
+    """Write a time of UTC so that texts sort as times do."""
+    return f"{moment.isoformat(timespec='microseconds')[:-6]}Z"
 
 
 def reject(line: bytes, offset: int, reason: str) -> Rejected:
@@ -239,10 +250,10 @@ _GEN_AI: Final[Mapping[str, str]] = {
 }
 
 
-def _kind_of(fields: dict[str, Any]) -> Kind | None:
-    """Give the kind, after reading OpenTelemetry's names as ours."""
+def _kind_of(fields: dict[str, Any], *, has_aliases: bool) -> Kind | None:
+    """Give the kind, after reading OpenTelemetry's names as ours, if there may be some."""
     kind = _KINDS.get(stated) if isinstance(stated := fields.get("kind"), str) else None
-    if kind is not None and not kind.startswith("llm."):
+    if not has_aliases or (kind is not None and not kind.startswith("llm.")):
         return kind
     aliases = [name for name in fields if name.startswith("gen_ai.")]
     for name in aliases:
@@ -279,7 +290,7 @@ def dumps(value: Any) -> str:
 
 def name_of(value: Any) -> str | None:
     """Give a value as a name that an index can hold; a long one is cut and ends in its hash."""
-    name = text_of(value)
+    name = value if isinstance(value, str) else text_of(value)
     if not name:
         return None
     if len(name) > _MAX_KEY_LENGTH:

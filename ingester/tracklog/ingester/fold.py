@@ -80,14 +80,20 @@ class Changes:
         row = self.executions.get(execution_id)
         if row is None:
             row = self.executions[execution_id] = {"execution_id": execution_id}
-        merge_into(EXECUTIONS, row, _execution(event))
-        if event.kind in _LLM_KINDS:
+        kind, (stage, stage_status) = event.kind, stage_of(event)
+        if kind is None or kind in _STAGE_STATUS:
+            _go_on(row, event, stage)
+        else:
+            merge_into(EXECUTIONS, row, _execution(event, stage))
+        if kind in _LLM_KINDS:
             call_id = name_of(event.fields.get("call_id")) or f"{event.writer}:{event.seq}"
             call = self.llm_calls.get((execution_id, call_id))
             if call is None:
                 call = self.llm_calls[execution_id, call_id] = {"execution_id": execution_id, "call_id": call_id}
             merge_into(LLM_CALLS, call, _llm_call(event))
-        self.logs.setdefault((execution_id, event.writer, event.seq), _log(event, execution_id, source_id))
+        key = execution_id, event.writer, event.seq
+        if key not in self.logs:
+            self.logs[key] = _log(event, execution_id, source_id, stage, stage_status)
 
     def _see(self, event: Event) -> None:
         writer = self.writers.get(event.writer)
@@ -166,7 +172,48 @@ def _ranked(names: tuple[str, ...], rank: str, fields: Mapping[str, Any], row: R
     return digits
 
 
-def _execution(event: Event) -> Row:
+def _go_on(row: Row, event: Event, stage: str | None) -> None:
+    """Merge into a row, in place, what a line says by which its execution neither begins nor ends nor calls a model.
+
+    It is what `merge_into` would do; most lines are such.
+    """
+    key, time, fields = event.key, event.time, event.fields
+    if (last := row.get("last_key")) is None or key > last:
+        row["last_key"] = key
+    if time is not None and ((created := row.get("created_at")) is None or time < created):
+        row["created_at"] = time
+    ranks = row.get(EXECUTIONS.ranks) or _UNRANKED
+    for place, name in enumerate(IDENTITY_KEYS):
+        rank = ranks[place]
+        if rank < _ORDINARY_RANK:
+            continue
+        value = fields.get(name)
+        if isinstance(value, (str, int)) and (value := name_of(value)) is not None:
+            if rank == UNSTATED:
+                ranks = f"{ranks[:place]}{_ORDINARY_RANK}{ranks[place + 1 :]}"
+                row[name] = value
+            elif value < row[name]:
+                row[name] = value
+    row[EXECUTIONS.ranks] = ranks
+    digit, status = _GUESSED
+    status_key = row.get("status_key")
+    if status_key is None:
+        row.update(_NOT_ENDED)
+    if status_key is None or (status_key[0] == digit and key > status_key[2:]):
+        row["status_key"] = f"{digit} {key}"
+        row["line_status"] = status.value
+    if stage is not None and ((stage_key := row.get("stage_key")) is None or key > stage_key):
+        row["stage_key"] = key
+        row["current_stage"] = stage
+
+
+_UNRANKED: Final = UNSTATED * len(EXECUTIONS.ranked)
+_NOT_ENDED: Final = dict.fromkeys(
+    ("completed_at", "duration_ms", "error_type", "error_message", "error_traceback"), None
+)
+
+
+def _execution(event: Event, stage: str | None) -> Row:
     """Give what one line says of its execution."""
     fields, kind, key, time = event.fields, event.kind, event.key, event.time
     row: Row = {"last_key": key, "created_at": time}
@@ -174,7 +221,6 @@ def _execution(event: Event) -> Row:
     names = EXECUTIONS.ranked if rank != _ORDINARY_RANK else IDENTITY_KEYS
     row[EXECUTIONS.ranks] = _ranked(names, rank, fields, row).ljust(len(EXECUTIONS.ranked), UNSTATED)
     digit, status = _STATUS.get(kind, _GUESSED) if kind is not None else _GUESSED
-    stage, _ = stage_of(event)
     if kind is Kind.EXECUTION_STARTED:
         row["start_key"] = key
         row["started_at"] = time
@@ -264,7 +310,7 @@ _TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_w
 
 # Keys of a line that have a column of their own, in the log row or in the row they make.
 _COLUMN_KEYS: Final = frozenset((*STAMP_KEYS, *IDENTITY_KEYS, "execution_id", "level", "event", "logger"))
-_PAYLOAD_KEYS: Final[Mapping[Kind | None, frozenset[str]]] = {
+_PAYLOAD_KEYS: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.EXECUTION_PENDING: frozenset(("kind",)),
     Kind.EXECUTION_STARTED: frozenset(("kind", "input_data", "metadata")),
     Kind.OUTPUT: frozenset(("kind", "output_data")),
@@ -280,25 +326,35 @@ _PAYLOAD_KEYS: Final[Mapping[Kind | None, frozenset[str]]] = {
     ),
     Kind.LLM_ERROR: frozenset(("kind", "request", "response")),
 }
-_KIND_KEY: Final = frozenset(("kind",))
+# Nothing of a line without a kind of ours is a payload, and its `kind` is the caller's.
+_NOT_DATA: Final[Mapping[Kind | None, frozenset[str]]] = {
+    None: _COLUMN_KEYS,
+    **{kind: _COLUMN_KEYS | _PAYLOAD_KEYS.get(kind, frozenset(("kind",))) for kind in Kind},
+}
+_KIND_NAMES: Final[Mapping[Kind | None, str | None]] = {None: None, **{kind: kind.value for kind in Kind}}
 
 
-_MESSAGE_KEYS: Final = ("event", "message", "msg")
-"""Where a line says what happened; the latter two as structlog's `EventRenamer` and other loggers have it."""
+def _message(fields: Mapping[str, Any]) -> Any:
+    """Give what happened; the latter two names as structlog's `EventRenamer` and other loggers have it."""
+    for name in ("event", "message", "msg"):
+        if name in fields:
+            return fields[name]
+    return None
 
 
-def _log(event: Event, execution_id: str, source_id: str) -> LogRow:
+def _log(event: Event, execution_id: str, source_id: str, stage: str | None, stage_status: str | None) -> LogRow:
     """Give the log row of a line: its keys as columns, and the caller's own as data."""
     fields, kind = event.fields, event.kind
-    stage, stage_status = stage_of(event)
-    duration = duration_of(fields.get("duration_ms"))
-    kept = _PAYLOAD_KEYS.get(kind, _KIND_KEY) if kind is not None else frozenset[str]()
-    data = {name: value for name, value in fields.items() if name not in _COLUMN_KEYS and name not in kept}
+    duration = duration_of(value) if (value := fields.get("duration_ms")) is not None else None
+    not_data = _NOT_DATA[kind]
+    data = {name: value for name, value in fields.items() if name not in not_data}
     if not event.stamped:  # A foreign line's own `writer` and `seq` are the caller's.
         data.update({name: fields[name] for name in ("writer", "seq") if name in fields})
     if kind is None:
         # What an ordinary line carries under the name of a field of ours, and of another type, is the caller's.
-        data.update({name: fields[name] for name in IDENTITY_KEYS if isinstance(fields.get(name), (dict, list, float))})
+        for name in IDENTITY_KEYS:
+            if isinstance(value := fields.get(name), (dict, list, float)):
+                data[name] = value
     if stage is not None:
         data.pop("stage", None)
     if stage_status is not None and kind is None:
@@ -313,10 +369,10 @@ def _log(event: Event, execution_id: str, source_id: str) -> LogRow:
         event.writer,
         event.seq,
         event.time,
-        kind.value if kind is not None else None,
+        _KIND_NAMES[kind],
         name_of(fields.get("level")),
         name_of(fields.get("logger")),
-        text_of(next((fields[name] for name in _MESSAGE_KEYS if name in fields), None)),
+        text_of(_message(fields)),
         stage,
         stage_status,
         duration,

@@ -281,11 +281,12 @@ ON CONFLICT (agent_name, window_start, marked_by) DO UPDATE SET marked_at = excl
 async def _upsert(connection: AsyncConnection, rules: Rules, more: Mapping[str, str], rows: Sequence[Row]) -> None:
     table = schema.metadata.tables[rules.table]
     settings = ", ".join(f"{name} = {sql}" for name, sql in {**assignments(rules), **more}.items())
+    columns = rules.columns
     await bulk.insert(
         connection,
         table,
-        rules.columns,
-        [tuple(row.get(name) for name in rules.columns) for row in rows],
+        columns,
+        [tuple(map(row.get, columns)) for row in rows],
         f"({', '.join(rules.primary_key)}) DO UPDATE SET {settings}",
     )
 

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -14,8 +14,7 @@ _CRI: Final = re.compile(
 _DOCKER_START: Final = b'{"log":'
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line as its program wrote it."""
 
     offset: int
