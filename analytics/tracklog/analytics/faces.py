@@ -18,6 +18,7 @@ from tracklog.analytics.answers import (
     performance,
     prefixes,
     timeline,
+    waterfall,
     why,
 )
 from tracklog.analytics.query import Query
@@ -126,6 +127,7 @@ class ExecutionAnalytics(Connected):
 
     debug_why_agent_didnt_fire = SyncAnswer(why.debug_why_agent_didnt_fire)
     get_stage_timeline = SyncAnswer(timeline.get_stage_timeline)
+    get_waterfall = SyncAnswer(waterfall.get_waterfall)
     get_failed_executions = SyncAnswer(executions.get_failed_executions)
     analyze_agent_performance = SyncAnswer(performance.analyze_agent_performance)
     performance_by_agent = SyncAnswer(performance.performance_by_agent)
@@ -162,6 +164,7 @@ class AsyncExecutionAnalytics(Connected):
 
     debug_why_agent_didnt_fire = AsyncAnswer(why.debug_why_agent_didnt_fire)
     get_stage_timeline = AsyncAnswer(timeline.get_stage_timeline)
+    get_waterfall = AsyncAnswer(waterfall.get_waterfall)
     get_failed_executions = AsyncAnswer(executions.get_failed_executions)
     analyze_agent_performance = AsyncAnswer(performance.analyze_agent_performance)
     performance_by_agent = AsyncAnswer(performance.performance_by_agent)

@@ -1,43 +1,16 @@
 """Test what people see: on terminals of several widths, and when they interrupt."""
 
-import os
-import pty
 import re
-import struct
-import sys
-from fcntl import ioctl
 from pathlib import Path
-from termios import TIOCSWINSZ
 
 import pytest
 from click.testing import CliRunner
 from rich.cells import cell_len
 
+from analytics.commands.terminal import seen
 from analytics.stored import Stored, ago
 from tracklog.analytics import ExecutionAnalytics
 from tracklog.analytics.commands.group import tracklog
-
-
-def seen(width: int, *arguments: str) -> str:
-    """Run a command on a terminal of so many columns, and give all it wrote."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        ioctl(1, TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
-        environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
-        code = "from tracklog.analytics.cli import main; main()"
-        os.execve(sys.executable, [sys.executable, "-c", code, *arguments], {**environment, "TERM": "xterm-256color"})
-    written = b""
-    while True:
-        try:
-            block = os.read(terminal, 1 << 16)
-        except OSError:  # How Linux says that the other end was closed.
-            break
-        if not block:
-            break
-        written += block
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    return written.decode().replace("\r\n", "\n")
 
 
 @pytest.fixture
@@ -70,7 +43,16 @@ def room(tmp_path: Path) -> Stored:
 @pytest.mark.parametrize("width", [80, 120, 200])
 @pytest.mark.parametrize(
     "command",
-    ["list", "failed", "slow", "stats", "show 01934567-0000", "chain 01934567-0000", "why AgentWithARatherLongName"],
+    [
+        "list",
+        "failed",
+        "slow",
+        "stats",
+        "show 01934567-0000",
+        "chain 01934567-0000",
+        "timeline 01934567-0000",
+        "why AgentWithARatherLongName",
+    ],
 )
 def test_lines_fit_the_terminal(room: Stored, width: int, command: str) -> None:
     """Nothing is wider than the terminal, and ids are as short as they are unique."""
