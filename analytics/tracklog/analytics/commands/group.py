@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "list": ("executions", "List executions, the newest first."),
     "show": ("show", "Show all about one execution."),
     "timeline": ("timeline", "Draw where an execution's time went."),
+    "llm": ("llm", "Show what was asked of language models, and what they answered."),
     "grep": ("grep", "Search log files, and say what became of each line's execution."),
     "why": ("why", "Say why an agent did not fire."),
     "failed": ("failed", "List executions that failed, timed out or crashed."),

@@ -11,6 +11,7 @@ from tracklog.analytics.answers.endings import error_of
 from tracklog.analytics.answers.timeline import staged
 from tracklog.analytics.commands import screen, units
 from tracklog.analytics.commands.asked import Asked, asks
+from tracklog.analytics.commands.calls import call_title
 from tracklog.analytics.commands.columns import Column
 from tracklog.analytics.commands.lines import number_rows
 from tracklog.analytics.commands.listing import short_ids
@@ -182,15 +183,9 @@ def _log_row(log: Record, first: Any) -> tuple[str | Text, ...]:
 
 def _print_calls(out: Screen, calls: list[Record], full: bool) -> None:
     for number, call in enumerate(calls, start=1):
-        title = Text(f"LLM call {number}", style="bold")
-        title.append(f"  {one_line(call.model) or 'unknown model'}", style="not bold")
-        title.append("  ").append_text(_call_status(call))
-        for part in (units.duration(call.latency_ms) if call.latency_ms is not None else "", _tokens(call)):
-            if part:
-                title.append(f"  {part}", style="not bold")
         out.print(
             Text(),
-            title,
+            call_title(number, call),
             screen.facts(
                 [
                     ("  Request", _payload(call.request, full)),
@@ -200,28 +195,6 @@ def _print_calls(out: Screen, calls: list[Record], full: bool) -> None:
                 ]
             ),
         )
-
-
-def _call_status(call: Record) -> Text:
-    style = {"success": "green", "failed": "red", "unanswered": "yellow"}.get(call.status, "blue")
-    return Text(call.status.replace("_", " "), style=style)
-
-
-def _tokens(call: Record) -> str:
-    if call.tokens_used is None:
-        return ""
-    parts = [
-        f"{title} {call[name]:,}"
-        for title, name in (
-            ("in", "input_tokens"),
-            ("out", "output_tokens"),
-            ("cache read", "cache_read_tokens"),
-            ("cache write", "cache_write_tokens"),
-            ("reasoning", "reasoning_tokens"),
-        )
-        if call[name] is not None
-    ]
-    return f"{call.tokens_used:,} tokens" + (f" ({', '.join(parts)})" if parts else "")
 
 
 def _print_children(out: Screen, children: list[Record], shortest: dict[str, str]) -> None:
