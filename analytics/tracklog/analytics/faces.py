@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, overload
 from tracklog.analytics.answers import (
     calls,
     chains,
+    conversations,
     executions,
     ingestion,
     lines,
@@ -139,6 +140,8 @@ class ExecutionAnalytics(Connected):
     get_execution_with_logs = SyncAnswer(executions.get_execution_with_logs)
     get_recent_executions = SyncAnswer(executions.get_recent_executions)
     get_skipped_executions = SyncAnswer(executions.get_skipped_executions)
+    get_conversation = SyncAnswer(conversations.get_conversation)
+    find_conversations = SyncAnswer(conversations.find_conversations)
     get_ingestion = SyncAnswer(ingestion.get_ingestion)
     get_followed_paths = SyncAnswer(ingestion.get_followed_paths)
     get_log_lines = SyncAnswer(lines.get_log_lines)
@@ -176,6 +179,8 @@ class AsyncExecutionAnalytics(Connected):
     get_execution_with_logs = AsyncAnswer(executions.get_execution_with_logs)
     get_recent_executions = AsyncAnswer(executions.get_recent_executions)
     get_skipped_executions = AsyncAnswer(executions.get_skipped_executions)
+    get_conversation = AsyncAnswer(conversations.get_conversation)
+    find_conversations = AsyncAnswer(conversations.find_conversations)
     get_ingestion = AsyncAnswer(ingestion.get_ingestion)
     get_followed_paths = AsyncAnswer(ingestion.get_followed_paths)
     get_log_lines = AsyncAnswer(lines.get_log_lines)

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "slow": ("slow", "List slow executions and what took their time."),
     "stats": ("stats", "Measure agents: success, durations, errors, tokens."),
     "chain": ("chain", "Draw who called whom."),
+    "conversation": ("conversation", "Show a conversation's executions on one time line."),
     "doctor": ("doctor", "Say whether everything that was written is in the database."),
     "quarantine": ("quarantine", "Look at log lines that could not be read."),
     "verify": ("verify", "Compare the log files with the database."),
