@@ -33,7 +33,11 @@ lint: $(SETUP) ## Check style (ruff), types (mypy) and the arrows between the pa
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(SETUP) ## Measure against peers run beside it
+$(VENV)/.with-peers: $(SETUP)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
+bench: $(VENV)/.with-peers ## Measure against peers run beside it
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove the virtual environment and the demo's files

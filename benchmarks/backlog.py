@@ -1,54 +1,128 @@
-"""A backlog into SQLite: everything tracklog keeps, against the same lines into one plain table."""
+"""A backlog into a database: everything tracklog keeps, against the same lines into one plain table."""
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 import time
 from itertools import islice
 from pathlib import Path
 
+import asyncpg
+import duckdb
 import orjson
 
 from benchmarks.lines import write_lines
-from tracklog.ingester import Ingester
 
 EXECUTIONS = 3000
 BATCH = 10_000
 
+_NAMES = ("execution_id", "writer", "seq", "timestamp", "level", "event", "kind")
 
-def ours(directory: Path) -> float:
-    """Give lines a second: executions, logs, calls, chains, positions, rollups."""
-    lines = write_lines(directory / "bench.jsonl", EXECUTIONS)
+_OURS = """
+import asyncio, time
+from tracklog.ingester import Ingester
+async def run():
+    async with Ingester([{path!r}], {url!r}) as ingester:
+        await ingester._store.prepare()
+        began = time.perf_counter()
+        await ingester.run_once()
+        return time.perf_counter() - began
+seconds = asyncio.run(run())
+# Not ru_maxrss, which begins with what the process had that started this one.
+with open("/proc/self/status") as status:
+    print(seconds, next(line.split()[1] for line in status if line.startswith("VmHWM")))
+"""
 
-    async def run() -> float:
-        async with Ingester([directory / "bench.jsonl"], str(directory / "t.db")) as ingester:
-            await ingester._store.prepare()
-            began = time.perf_counter()
-            await ingester.run_once()
-            return time.perf_counter() - began
 
-    return lines / asyncio.run(run())
+def lines_below(directory: Path, executions: int = EXECUTIONS) -> tuple[Path, int]:
+    """Write the lines to be read, and give their file and number."""
+    path = directory / "bench.jsonl"
+    return path, write_lines(path, executions)
+
+
+def ours(directory: Path, url: str | None = None) -> float:
+    """Give lines a second into SQLite, or into the database at a URL: everything that is kept of them."""
+    return ingest(*lines_below(directory), url or str(directory / "t.db"))[0]
+
+
+def memory(directory: Path, executions: int) -> float:
+    """Give the largest resident set of an ingester that reads a backlog, in MiB."""
+    return ingest(*lines_below(directory, executions), str(directory / "t.db"))[1]
+
+
+def ingest(path: Path, lines: int, url: str) -> tuple[float, float]:
+    """Give lines a second of an ingester that reads a file to its end, and its largest resident set in MiB."""
+    program = _OURS.format(path=str(path), url=url)
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    seconds, kilobytes = done.stdout.split()
+    return lines / float(seconds), float(kilobytes) / 1024
 
 
 def plain_inserts(directory: Path) -> float:
     """Give lines a second by `orjson.loads` and `executemany` into a table of 8 columns with two indexes."""
-    path = directory / "bench.jsonl"
-    lines = write_lines(path, EXECUTIONS)
+    path, lines = lines_below(directory)
     connection = sqlite3.connect(directory / "t.db")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("CREATE TABLE logs (execution_id, writer, seq, timestamp, level, event, kind, data)")
     connection.execute("CREATE INDEX one ON logs (execution_id, seq)")
     connection.execute("CREATE INDEX two ON logs (timestamp)")
-    names = ("execution_id", "writer", "seq", "timestamp", "level", "event", "kind")
     began = time.perf_counter()
     with path.open("rb") as file:
         while batch := list(islice(file, BATCH)):
-            rows = []
-            for line in batch:
-                fields = orjson.loads(line)
-                rows.append((*(fields.get(name) for name in names), line.decode()))
             with connection:
-                connection.executemany("INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+                connection.executemany("INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _plain(batch))
     took = time.perf_counter() - began
     connection.close()
     return lines / took
+
+
+def plain_copy(directory: Path, url: str) -> float:
+    """Give lines a second by `orjson.loads` and asyncpg's COPY into a table of 8 columns with two indexes."""
+    path, lines = lines_below(directory)
+
+    async def run() -> float:
+        connection = await asyncpg.connect(url)
+        await connection.execute(
+            "CREATE TABLE logs (execution_id text, writer text, seq bigint, timestamp text, level text, event text,"
+            " kind text, data text)"
+        )
+        await connection.execute("CREATE INDEX one ON logs (execution_id, seq)")
+        await connection.execute("CREATE INDEX two ON logs (timestamp)")
+        began = time.perf_counter()
+        with path.open("rb") as file:
+            while batch := list(islice(file, BATCH)):
+                await connection.copy_records_to_table("logs", records=_plain(batch))
+        took = time.perf_counter() - began
+        await connection.close()
+        return took
+
+    return lines / asyncio.run(run())
+
+
+def _plain(batch: list[bytes]) -> list[tuple[object, ...]]:
+    rows = []
+    for line in batch:
+        fields = orjson.loads(line)
+        rows.append((*(fields.get(name) for name in _NAMES), line.decode()))
+    return rows
+
+
+def sqlite_utils(directory: Path) -> float:
+    """Give lines a second of `sqlite-utils insert --nl`."""
+    path, lines = lines_below(directory)
+    database = str(directory / "t.db")
+    command = [sys.executable, "-m", "sqlite_utils", "insert", database, "logs", str(path), "--nl", "--alter"]
+    began = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return lines / (time.perf_counter() - began)
+
+
+def duckdb_reads(directory: Path) -> float:
+    """Give lines a second of DuckDB's `read_json` into a table, on all cores."""
+    path, lines = lines_below(directory)
+    with duckdb.connect(str(directory / "t.duckdb")) as connection:
+        began = time.perf_counter()
+        connection.execute(f"CREATE TABLE logs AS SELECT * FROM read_json('{path}', format = 'newline_delimited')")
+        return lines / (time.perf_counter() - began)

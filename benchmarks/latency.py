@@ -20,17 +20,21 @@ with execution("Bench", execution_id="latency"):
 """
 
 RATE = 1000
+FILES = 500
 
 
 def measure(directory: Path, seconds: int) -> tuple[float, float]:
-    """Give the median and the 95th percentile, in milliseconds, at 1,000 lines a second."""
+    """Give the median and the 99th percentile, in milliseconds, at 1,000 lines a second beside 500 quiet files."""
     logs, database = directory / "latency-logs", directory / "latency.db"
+    logs.mkdir()
+    for number in range(FILES):
+        (logs / f"quiet{number}.jsonl").write_bytes(b'{"event":"quiet","execution_id":"quiet"}\n')
     ingest = [sys.executable, "-c", "from tracklog.analytics.cli import main; main()", "ingest", str(logs)]
     daemon = subprocess.Popen([*ingest, "--db", str(database)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while not database.exists():
             time.sleep(0.05)
-        time.sleep(1)
+        time.sleep(3)
         program = _WRITER.format(logs=str(logs), seconds=seconds, rate=RATE)
         writer = subprocess.Popen([sys.executable, "-c", program])
         delays = _watch(database, seconds * RATE)
@@ -39,7 +43,7 @@ def measure(directory: Path, seconds: int) -> tuple[float, float]:
         daemon.terminate()
         daemon.wait()
     delays.sort()
-    return delays[len(delays) // 2], delays[int(len(delays) * 0.95)]
+    return delays[len(delays) // 2], delays[int(len(delays) * 0.99)]
 
 
 def _watch(database: Path, expected: int) -> list[float]:

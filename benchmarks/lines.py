@@ -11,16 +11,19 @@ START = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 WORDS = ("agent", "looked", "for", "a", "boundary", "between", "two", "chapters", "its", "reader", "missed")
 
 
-def write_lines(path: Path, executions: int, seed: int = 1) -> int:
-    """Write the lines of so many executions, about 14 each, and give how many there are."""
+def write_lines(path: Path, executions: int, seed: int = 1, *, start: dt.datetime = START, pause: float = 5) -> int:
+    """Write the lines of so many executions, about 14 each, and give how many there are.
+
+    :param pause: The longest time between two lines, in milliseconds.
+    """
     chance = random.Random(seed)
     seq = 0
-    moment = START
+    moment = start
 
     def line(**fields: Any) -> bytes:
         nonlocal seq, moment
         seq += 1
-        moment += dt.timedelta(milliseconds=chance.uniform(0.1, 5))
+        moment += dt.timedelta(milliseconds=chance.uniform(0.1, pause))
         stamp = moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
         return (
             orjson.dumps({"timestamp": stamp, "writer": f"bench{seed}", "seq": seq, "level": "info"} | fields) + b"\n"

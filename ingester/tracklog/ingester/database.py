@@ -49,7 +49,7 @@ _ALMOST_URL: Final = re.compile(r"(?:sqlite|postgres)[\w+]*(?::|//)|[a-z][a-z0-9
 _SQLITE_WRITER: Final = (
     "PRAGMA synchronous = NORMAL",  # A power cut may undo the last commits, never half of one.
     "PRAGMA journal_size_limit = 67108864",  # A WAL that a slow reader made long is cut to 64 MiB afterwards.
-    "PRAGMA cache_size = -65536",  # 64 MiB: the inner pages of the indexes of millions of rows.
+    "PRAGMA cache_size = -32768",  # 32 MiB: the inner pages of the indexes of millions of rows.
 )
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, true
+import orjson
+from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select, true
 
 from tracklog.analytics.answers.endings import CRASHED
 from tracklog.analytics.query import Query, chunks, key, since
@@ -206,37 +207,50 @@ def _rolled_up(agent_name: str | None, first: dt.datetime | None) -> Query[_ByAg
     if first is not None:
         conditions.append(_metrics.window_start >= first)
     waits = select(1).where(_dirty.agent_name == _metrics.agent_name, _dirty.window_start == _metrics.window_start)
+    sums = ("duration_count", "duration_sum_ms", "llm_calls", "llm_tokens", "llm_latency_count", "llm_latency_sum_ms")
     rows = yield (
         select(
             _metrics.agent_name,
-            _metrics.status_counts,
-            _metrics.error_counts,
-            _metrics.duration_count,
-            _metrics.duration_sum_ms,
-            _metrics.duration_histogram,
-            _metrics.llm_calls,
-            _metrics.llm_tokens,
-            _metrics.llm_latency_count,
-            _metrics.llm_latency_sum_ms,
-        ).where(*conditions, ~waits.exists())
-    )
-    by_agent: _ByAgent = {}
-    for row in rows:
-        by_agent.setdefault(row["agent_name"] or None, Measures()).add(
-            Measures(
-                status_counts=Counter(row["status_counts"]),
-                error_counts=Counter(row["error_counts"]),
-                duration_count=row["duration_count"],
-                duration_sum_ms=row["duration_sum_ms"],
-                duration_histogram=Counter({int(bucket): n for bucket, n in row["duration_histogram"].items()}),
-                llm_calls=row["llm_calls"],
-                llm_tokens=row["llm_tokens"],
-                llm_latency_count=row["llm_latency_count"],
-                llm_latency_sum_ms=row["llm_latency_sum_ms"],
-                from_rollup=True,
-            )
+            *(func.sum(_metrics[name]).label(name) for name in sums),
+            # Thousands of small objects are read quicker as one text.
+            *(
+                func.aggregate_strings(cast(_metrics[name], Text), ",").label(name)
+                for name in ("status_counts", "error_counts", "duration_histogram")
+            ),
         )
-    return by_agent
+        .where(*conditions, ~waits.exists())
+        .group_by(_metrics.agent_name)
+    )
+    return {
+        row["agent_name"] or None: Measures(
+            status_counts=_added(row["status_counts"]),
+            error_counts=_added(row["error_counts"]),
+            duration_count=int(row["duration_count"]),
+            duration_sum_ms=float(row["duration_sum_ms"]),
+            duration_histogram=Counter(
+                {int(bucket): count for bucket, count in _added(row["duration_histogram"]).items()}
+            ),
+            llm_calls=int(row["llm_calls"]),
+            llm_tokens=int(row["llm_tokens"]),
+            llm_latency_count=int(row["llm_latency_count"]),
+            llm_latency_sum_ms=float(row["llm_latency_sum_ms"]),
+            from_rollup=True,
+        )
+        for row in rows
+    }
+
+
+def _added(text: str) -> Counter[str]:
+    """Add up the JSON objects of counts that stand in a text with commas between.
+
+    >>> _added('{"success":2},{"success":1,"failed":1}')
+    Counter({'success': 3, 'failed': 1})
+    """
+    total: Counter[str] = Counter()
+    for counts in orjson.loads(f"[{text}]"):
+        for name, count in counts.items():
+            total[name] += count
+    return total
 
 
 def _measured_rows(spans: Sequence[ColumnElement[bool]]) -> Query[_ByAgent]:
