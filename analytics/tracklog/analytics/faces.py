@@ -12,6 +12,7 @@ from tracklog.analytics.answers import (
     calls,
     chains,
     conversations,
+    differences,
     executions,
     ingestion,
     lines,
@@ -142,6 +143,7 @@ class ExecutionAnalytics(Connected):
     get_skipped_executions = SyncAnswer(executions.get_skipped_executions)
     get_conversation = SyncAnswer(conversations.get_conversation)
     find_conversations = SyncAnswer(conversations.find_conversations)
+    compare_executions = SyncAnswer(differences.compare_executions)
     get_ingestion = SyncAnswer(ingestion.get_ingestion)
     get_followed_paths = SyncAnswer(ingestion.get_followed_paths)
     get_log_lines = SyncAnswer(lines.get_log_lines)
@@ -181,6 +183,7 @@ class AsyncExecutionAnalytics(Connected):
     get_skipped_executions = AsyncAnswer(executions.get_skipped_executions)
     get_conversation = AsyncAnswer(conversations.get_conversation)
     find_conversations = AsyncAnswer(conversations.find_conversations)
+    compare_executions = AsyncAnswer(differences.compare_executions)
     get_ingestion = AsyncAnswer(ingestion.get_ingestion)
     get_followed_paths = AsyncAnswer(ingestion.get_followed_paths)
     get_log_lines = AsyncAnswer(lines.get_log_lines)

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "stats": ("stats", "Measure agents: success, durations, errors, tokens."),
     "chain": ("chain", "Draw who called whom."),
     "conversation": ("conversation", "Show a conversation's executions on one time line."),
+    "diff": ("diff", "Show where two executions parted."),
     "doctor": ("doctor", "Say whether everything that was written is in the database."),
     "quarantine": ("quarantine", "Look at log lines that could not be read."),
     "verify": ("verify", "Compare the log files with the database."),
