@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from faults import processes_of_agents
 from faults.conftest import Record
 from faults.length import long_or_short
 from faults.oracle import compare_files, rows_of, until_read
-from faults.processes import Nursery, end, program, running, until
+from faults.processes import ENVIRONMENT, Nursery, end, program, running, until
 from faults.proxy import Mode, proxied
 from faults.written import Hand
 from tracklog.ingester.verdicts import boot_id
@@ -47,6 +48,41 @@ def test_processes_that_fork_and_spawn(
     nursery.run("ingest", "--once", logs, copies, "--db", database)
     assert "success" == statuses(database)["Living"]
     record(compare_files(database, logs, copies))
+
+
+CONTAINER = ("unshare", "--pid", "--fork", "--kill-child", "--mount", "--uts")
+"""What starts a program among processes, mounts and names of its own, as a container does."""
+
+
+@pytest.mark.skipif(
+    shutil.which("unshare") is None
+    or subprocess.run([*CONTAINER, "true"], capture_output=True, check=False).returncode != 0,
+    reason="needs unshare, and the right to make namespaces",
+)
+def test_containers_that_share_a_volume(database: str, nursery: Nursery, tmp_path: Path, record: Record) -> None:
+    """An agent in another container, where the volume has another path, can be asked all the same."""
+    logs, inner = tmp_path / "logs", tmp_path / "inner"
+    logs.mkdir()
+    inner.mkdir()
+    inside = (
+        f'hostname other && mount --bind "{logs}" "{inner}" && exec "{sys.executable}" "{AGENTS}" "{inner}" abandon'
+    )
+    with subprocess.Popen(
+        [*CONTAINER, "sh", "-c", inside], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT
+    ) as agent:
+        wait_until_ready(agent)
+        for _ in range(2):
+            nursery.run("ingest", "--once", logs, "--db", database, "--stale-after", "0s")
+            assert {"Living": "llm_request"} == statuses(database)
+        agent.kill()
+        agent.wait()
+
+        def is_crashed() -> bool:
+            nursery.run("ingest", "--once", logs, "--db", database)
+            return statuses(database) == {"Living": "crashed"}
+
+        until(is_crashed, seconds=20)
+    record(compare_files(database, logs), kills=1)
 
 
 @pytest.mark.parametrize("how", ["exec", "orphan"])
