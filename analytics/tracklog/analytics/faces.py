@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, overload
 
 from tracklog.analytics.answers import (
+    breakdown,
     calls,
     chains,
     conversations,
     differences,
     executions,
+    failures,
     ingestion,
     lines,
     losses,
@@ -131,8 +133,11 @@ class ExecutionAnalytics(Connected):
     get_stage_timeline = SyncAnswer(timeline.get_stage_timeline)
     get_waterfall = SyncAnswer(waterfall.get_waterfall)
     get_failed_executions = SyncAnswer(executions.get_failed_executions)
+    get_failure_groups = SyncAnswer(failures.get_failure_groups)
     analyze_agent_performance = SyncAnswer(performance.analyze_agent_performance)
     performance_by_agent = SyncAnswer(performance.performance_by_agent)
+    performance_by = SyncAnswer(breakdown.performance_by)
+    performance_by_model = SyncAnswer(breakdown.performance_by_model)
     get_llm_interactions = SyncAnswer(calls.get_llm_interactions)
     get_execution_call_chain = SyncAnswer(chains.get_execution_call_chain)
     find_slow_executions = SyncAnswer(executions.find_slow_executions)
@@ -171,8 +176,11 @@ class AsyncExecutionAnalytics(Connected):
     get_stage_timeline = AsyncAnswer(timeline.get_stage_timeline)
     get_waterfall = AsyncAnswer(waterfall.get_waterfall)
     get_failed_executions = AsyncAnswer(executions.get_failed_executions)
+    get_failure_groups = AsyncAnswer(failures.get_failure_groups)
     analyze_agent_performance = AsyncAnswer(performance.analyze_agent_performance)
     performance_by_agent = AsyncAnswer(performance.performance_by_agent)
+    performance_by = AsyncAnswer(breakdown.performance_by)
+    performance_by_model = AsyncAnswer(breakdown.performance_by_model)
     get_llm_interactions = AsyncAnswer(calls.get_llm_interactions)
     get_execution_call_chain = AsyncAnswer(chains.get_execution_call_chain)
     find_slow_executions = AsyncAnswer(executions.find_slow_executions)

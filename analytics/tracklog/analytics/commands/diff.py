@@ -156,9 +156,8 @@ def _apart(difference: Record) -> tuple[str, str]:
 def _told(value: dict[str, Any] | None) -> str:
     if value is None:
         return units.NOTHING
-    return (
-        one_line({name: part for name, part in value.items() if name != "duration_ms"}) if len(value) > 1 else "there"
-    )
+    said = {name: part for name, part in value.items() if name != "duration_ms"}
+    return one_line(said) if said else "there"
 
 
 def _print_durations(out: Screen, answer: Record) -> None:

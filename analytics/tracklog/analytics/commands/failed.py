@@ -6,19 +6,27 @@ from tracklog.analytics.answers.endings import error_of
 from tracklog.analytics.commands import screen, units
 from tracklog.analytics.commands.asked import Asked, asks, option_agent, option_hours, option_limit, option_vault
 from tracklog.analytics.commands.columns import Column
+from tracklog.analytics.commands.failures import print_groups
 from tracklog.analytics.commands.listing import Listed, print_list
 from tracklog.analytics.commands.text import one_line
 
 
 @click.command("failed")
+@click.option(
+    "--group", "grouped", is_flag=True, help="Count them by error; numbers, ids and quoted texts do not matter."
+)
 @option_agent
 @option_vault
 @option_hours(24.0)
 @option_limit(100)
 @asks
-def command(asked: Asked, agent: str | None, vault: str | None, hours: float, limit: int) -> None:
+def command(asked: Asked, grouped: bool, agent: str | None, vault: str | None, hours: float, limit: int) -> None:
     """List executions that failed, timed out or crashed, the newest first."""
+    empty = f"Nothing failed in the last {units.hours(hours)}."
     with asked.analytics() as analytics:
+        if grouped:
+            print_groups(asked, analytics, analytics.get_failure_groups(vault, hours, agent, limit), empty)
+            return
         records = analytics.get_failed_executions(vault, hours, agent, limit)
         print_list(
             asked,
@@ -31,6 +39,6 @@ def command(asked: Asked, agent: str | None, vault: str | None, hours: float, li
                 Listed(Column("STAGE", least=11), lambda record: one_line(record.current_stage, 30) or units.NOTHING),
                 Listed(Column("ERROR", least=20), lambda record: one_line(error_of(record)) or units.NOTHING),
             ],
-            empty=f"Nothing failed in the last {units.hours(hours)}.",
+            empty=empty,
             fresh=True,
         )

@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "grep": ("grep", "Search log files, and say what became of each line's execution."),
     "why": ("why", "Say why an agent did not fire."),
     "failed": ("failed", "List executions that failed, timed out or crashed."),
+    "skipped": ("skipped", "List executions whose agent stayed silent, and why."),
     "slow": ("slow", "List slow executions and what took their time."),
     "stats": ("stats", "Measure agents: success, durations, errors, tokens."),
     "chain": ("chain", "Draw who called whom."),

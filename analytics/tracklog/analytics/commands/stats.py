@@ -1,15 +1,20 @@
 """The command `stats`: how agents do."""
 
+from typing import TYPE_CHECKING
+
 import click
 from rich.text import Text
 
-from tracklog.analytics.commands import screen, units
+from tracklog.analytics.commands import breakdown, screen, units
 from tracklog.analytics.commands.asked import Asked, asks, option_hours, option_vault
 from tracklog.analytics.commands.columns import Column
 from tracklog.analytics.commands.freshness import freshness
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import one_line
 from tracklog.analytics.record import Record
+
+if TYPE_CHECKING:
+    from tracklog.analytics.faces import ExecutionAnalytics
 
 _COLUMNS = (
     Column("AGENT", least=16),
@@ -27,15 +32,23 @@ _COLUMNS = (
 
 @click.command("stats")
 @click.argument("agent", required=False)
+@click.option(
+    "--by",
+    type=click.Choice(["agent", "method", "model", "hour"]),
+    help="Measure each agent, each of its methods, each model's calls, or each hour.",
+)
 @option_vault
 @option_hours(24.0)
 @asks
-def command(asked: Asked, agent: str | None, vault: str | None, hours: float) -> None:
+def command(asked: Asked, agent: str | None, by: str | None, vault: str | None, hours: float) -> None:
     """Measure AGENT, or every agent: success, durations, errors, LLM calls and tokens.
 
     Success is of the executions that ended and were not skipped. Percentiles are within 1 %.
     """
     with asked.analytics() as analytics:
+        if by in ("method", "model", "hour"):
+            _answer_by(asked, analytics, by, agent, vault, hours)
+            return
         if agent is not None:
             report = analytics.analyze_agent_performance(agent, vault, hours)
             if asked.json:
@@ -56,6 +69,35 @@ def command(asked: Asked, agent: str | None, vault: str | None, hours: float) ->
     worst = max(reports, key=lambda report: sum(report.common_errors.values()))
     if worst.agent_name is not None:
         out.hint(asked.hint("stats", worst.agent_name))
+
+
+def _answer_by(
+    asked: Asked, analytics: "ExecutionAnalytics", by: str, agent: str | None, vault: str | None, hours: float
+) -> None:
+    """Answer by methods, models or hours."""
+    if by == "model":
+        reports = analytics.performance_by_model(hours, vault, agent)
+    else:
+        reports = analytics.performance_by("hour" if by == "hour" else "method", hours, vault, agent)
+    if asked.json:
+        screen.print_json(reports)
+        return
+    out = Screen()
+    if not reports:
+        what = "LLM calls" if by == "model" else "executions"
+        out.print(Text(f"No {what} in the last {units.hours(hours)}."))
+    elif by == "model":
+        breakdown.print_models(out, reports)
+    elif by == "hour":
+        breakdown.print_sparklines(out, reports)
+        out.print(
+            out.table((Column("HOUR"), *_COLUMNS[1:]), ([breakdown.hour(one), *_row(one)[1:]] for one in reports))
+        )
+    else:
+        out.print(out.table(_COLUMNS, ([breakdown.method(one), *_row(one)[1:]] for one in reports)))
+    out.print(Text(), freshness(analytics.get_ingestion()))
+    if any(report.common_errors for report in reports):
+        out.hint(asked.hint("failed", "--group", *(["--agent", agent] if agent is not None else [])))
 
 
 def _row(report: Record) -> list[str | Text]:

@@ -1,0 +1,136 @@
+"""Measure executions by method or hour, and LLM calls by model; from the rows, as the rollup knows only agents."""
+
+import datetime as dt
+from collections import defaultdict
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import select
+
+from tracklog.analytics.answers.performance import Measures
+from tracklog.analytics.query import Query, key, since
+from tracklog.analytics.record import Record
+from tracklog.ingester import histogram
+from tracklog.ingester.schema import agent_executions, agent_llm_calls
+
+_executions = agent_executions.c
+_calls = agent_llm_calls.c
+
+_MEASURED = (
+    _executions.agent_name,
+    _executions.method,
+    _executions.created_at,
+    _executions.status,
+    _executions.error_type,
+    _executions.duration_ms,
+    _executions.llm_calls,
+    _executions.llm_tokens_used,
+    _executions.llm_timed_calls,
+    _executions.llm_latency_ms,
+)
+
+_CALLED = (
+    _calls.model,
+    _calls.end_key.is_not(None).label("has_ended"),
+    _calls.error_type,
+    _calls.error_message,
+    _calls.latency_ms,
+    _calls.tokens_used,
+)
+
+
+def performance_by(
+    dimension: Literal["method", "hour"],
+    hours: float | None = 24,
+    vault_id: str | UUID | None = None,
+    agent_name: str | None = None,
+) -> Query[list[Record]]:
+    """Measure executions by what `analyze_agent_performance` gives, for each method of an agent, or for each hour.
+
+    :return: Each report with `agent_name` and `method`, those with the most executions first, or with `hour`, when it
+        began (None for executions without a time, which come last), in their order; hours without executions are left
+        out.
+    """
+    rows = yield select(*_MEASURED).where(*_chosen(hours, vault_id, agent_name))
+    measures: dict[Any, Measures] = defaultdict(Measures)
+    for row in rows:
+        of = (row["agent_name"], row["method"]) if dimension == "method" else _hour(row["created_at"])
+        _add(measures[of], row)
+    if dimension == "hour":
+        last = dt.datetime.max.replace(tzinfo=dt.UTC)
+        in_order = sorted(measures.items(), key=lambda item: item[0] or last)
+        return [Record(hour=hour, **one.report(agent_name)) for hour, one in in_order]
+    reports = [Record(one.report(agent), method=method) for (agent, method), one in measures.items()]
+    return sorted(reports, key=lambda one: (-one["total_executions"], one["agent_name"] or "", one["method"] or ""))
+
+
+def performance_by_model(
+    hours: float | None = 24, vault_id: str | UUID | None = None, agent_name: str | None = None
+) -> Query[list[Record]]:
+    """Measure LLM calls by model, those with the most calls first.
+
+    :return: For each `model`, `total_calls`, `success_rate` of those that ended, `status_counts` (``success``,
+        ``failed``, ``unanswered``), `total_tokens`, `avg_latency_ms`, `p50_latency_ms`, `p95_latency_ms`,
+        `p99_latency_ms` (None without any, else within 1 %) and `common_errors`.
+    """
+    joined = agent_llm_calls.join(agent_executions, _calls.execution_id == _executions.execution_id)
+    rows = yield select(*_CALLED).select_from(joined).where(*_chosen(hours, vault_id, agent_name))
+    measures: dict[str | None, Measures] = defaultdict(Measures)
+    for row in rows:
+        one = measures[row["model"]]
+        failed = row["error_type"] is not None or row["error_message"] is not None
+        one.status_counts["failed" if failed else "success" if row["has_ended"] else "unanswered"] += 1
+        if row["error_type"] is not None:
+            one.error_counts[row["error_type"]] += 1
+        _add_duration(one, row["latency_ms"])
+        one.llm_tokens += row["tokens_used"] or 0
+    reports = [(model, one.report(None)) for model, one in measures.items()]
+    reports.sort(key=lambda pair: (-pair[1]["total_executions"], pair[0] or ""))
+    return [
+        Record(
+            model=model,
+            total_calls=report["total_executions"],
+            success_rate=report["success_rate"],
+            status_counts=report["status_counts"],
+            total_tokens=report["llm_stats"]["total_tokens"],
+            avg_latency_ms=report["avg_duration_ms"],
+            p50_latency_ms=report["p50_duration_ms"],
+            p95_latency_ms=report["p95_duration_ms"],
+            p99_latency_ms=report["p99_duration_ms"],
+            common_errors=report["common_errors"],
+        )
+        for model, report in reports
+    ]
+
+
+def _chosen(hours: float | None, vault_id: str | UUID | None, agent_name: str | None) -> list[Any]:
+    conditions: list[Any] = [
+        column == key(value)
+        for column, value in ((_executions.vault_id, vault_id), (_executions.agent_name, agent_name))
+        if value is not None
+    ]
+    moment = since(hours)
+    return conditions if moment is None else [*conditions, _executions.created_at >= moment]
+
+
+def _hour(time: dt.datetime | None) -> dt.datetime | None:
+    return None if time is None else time.replace(minute=0, second=0, microsecond=0)
+
+
+def _add(measures: Measures, row: Record) -> None:
+    measures.from_rows = True
+    measures.status_counts[row["status"]] += 1
+    if row["error_type"] is not None:
+        measures.error_counts[row["error_type"]] += 1
+    _add_duration(measures, row["duration_ms"])
+    measures.llm_calls += row["llm_calls"] or 0
+    measures.llm_tokens += row["llm_tokens_used"] or 0
+    measures.llm_latency_count += row["llm_timed_calls"] or 0
+    measures.llm_latency_sum_ms += row["llm_latency_ms"] or 0.0
+
+
+def _add_duration(measures: Measures, milliseconds: float | None) -> None:
+    if milliseconds is not None:
+        measures.duration_count += 1
+        measures.duration_sum_ms += milliseconds
+        measures.duration_histogram[histogram.bucket(milliseconds)] += 1

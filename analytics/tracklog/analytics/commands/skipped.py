@@ -1,0 +1,40 @@
+"""The command `skipped`: executions whose agent decided not to respond."""
+
+import click
+
+from tracklog.analytics.commands import screen, units
+from tracklog.analytics.commands.asked import Asked, asks, option_agent, option_hours, option_limit, option_vault
+from tracklog.analytics.commands.columns import Column
+from tracklog.analytics.commands.listing import Listed, print_list
+from tracklog.analytics.commands.text import one_line
+from tracklog.analytics.record import Record
+
+
+@click.command("skipped")
+@option_agent
+@option_vault
+@option_hours(24.0)
+@option_limit(100)
+@asks
+def command(asked: Asked, agent: str | None, vault: str | None, hours: float, limit: int) -> None:
+    """List executions whose agent stayed silent, the newest first, with the score and the reasoning."""
+    with asked.analytics() as analytics:
+        records = analytics.get_skipped_executions(vault, hours, limit, agent_name=agent)
+        print_list(
+            asked,
+            analytics,
+            records,
+            [
+                Listed(Column("AGENT", least=16), lambda record: screen.name(record.agent_name, record.method)),
+                Listed(Column("SCORE", right=True), _score),
+                Listed(Column("STARTED", drop=1), lambda record: units.moment(record.created_at)),
+                Listed(Column("CONVERSATION", drop=2), lambda record: one_line(record.conversation_id, 40) or "–"),
+                Listed(Column("REASONING", least=20), lambda record: one_line(record.relevance_reasoning) or "–"),
+            ],
+            empty=f"No agent stayed silent in the last {units.hours(hours)}.",
+            fresh=True,
+        )
+
+
+def _score(record: Record) -> str:
+    return units.NOTHING if record.relevance_score is None else f"{record.relevance_score:.2f}"
