@@ -169,6 +169,24 @@ def test_chain(room: Stored, ask: Asker) -> None:
     assert ask.text("chain", "editor-2").splitlines() == ["Editor  crashed  –  editor-2"]
 
 
+def test_chain_for_other_programs(room: Stored, ask: Asker) -> None:
+    """Mermaid and Graphviz get boxes and arrows; what a log says cannot end a label."""
+    room.links(("critic-1", "editor-2"), call_reason='"]; x --> y["')
+    assert ask.text("chain", "critic", "--format", "mermaid").splitlines()[:7] == [
+        "flowchart TD",
+        '    n0["Orchestrator<br>success, 8.1 s"]',
+        '    n1["Critic<br>skipped"]',
+        '    n2["Editor<br>crashed"]',
+        '    n3["Editor<br>failed, 20 ms"]',
+        '    n0 -->|"style question"| n1',
+        '    n1 -->|"#quot;#93;#59; x --#62; y#91;#quot;"| n2',
+    ]
+    dot = ask.text("chain", "critic", "--format", "dot")
+    assert '  n0 -> n1 [label="style question"];\n' in dot
+    assert '  n1 -> n2 [label="\\"]; x --> y[\\""];\n' in dot
+    assert json.loads(ask.text("chain", "critic", "--format", "json")) == ask.json("chain", "critic")
+
+
 def test_why(room: Stored, ask: Asker) -> None:
     """`why` says what became of the agent, with the evidence and who else was there."""
     text = ask.text("why", "Critic", "--conversation", "c1")

@@ -6,7 +6,7 @@ import click
 from rich.text import Text
 from rich.tree import Tree
 
-from tracklog.analytics.commands import screen, units
+from tracklog.analytics.commands import diagram, screen, units
 from tracklog.analytics.commands.asked import Asked, asks
 from tracklog.analytics.commands.listing import short_ids
 from tracklog.analytics.commands.screen import Screen
@@ -23,18 +23,30 @@ _MOST_REASON: Final = 100
 
 @click.command("chain")
 @click.argument("id")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["tree", "mermaid", "dot", "json"]),
+    default="tree",
+    show_default=True,
+    help="For people, for Markdown, for Graphviz, for programs.",
+)
 @asks
-def command(asked: Asked, id: str) -> None:  # noqa: A002 -- the name is what the help shows.
+def command(asked: Asked, id: str, form: str) -> None:  # noqa: A002 -- the name is what the help shows.
     """Draw the calls that led to the execution ID, from the root, and all that it led to."""
     with asked.analytics() as analytics:
         execution_id = asked.resolve(analytics, id)
         links = analytics.get_execution_call_chain(execution_id)
-        if asked.json:
+        if asked.json or form == "json":
             screen.print_json(links)
             return
         out = Screen()
         root_id = links[0]["parent_execution_id"] if links else execution_id
         root = analytics.get_execution(root_id) or Record()
+        if form != "tree":
+            drawn = diagram.nodes(root_id, root, links)
+            click.echo(diagram.mermaid(drawn, links) if form == "mermaid" else diagram.dot(drawn, links))
+            return
         shortest = short_ids(out, analytics, [root_id, *(link["child_execution_id"] for link in links)])
 
     def label(record_id: str, agent: str | None, link: Record, depth: int = 0) -> Text:
