@@ -198,3 +198,13 @@ def test_a_segments_header_names_its_writer(tmp_path: Path) -> None:
     source = reading.open(other)
     assert source.header() is None
     source.close()
+
+
+def test_a_segments_number_may_be_nonsense(tmp_path: Path) -> None:
+    """What a header says goes with the position, which no line may keep from being stored."""
+    path, reading = tmp_path / "a.log", Reading()
+    for segment in (2**63 - 1, -1, "3", True):
+        path.write_bytes(dumps(stamped("w", 1, event="opened", kind="writer.opened", segment=segment)))
+        assert ["opened"] == reading.read(path)
+        assert None is reading.portions[-1].after.segment, segment
+        path.unlink()

@@ -309,6 +309,16 @@ def integer_of(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value in _INT64 else None
 
 
+def ordinal_of(value: Any) -> int | None:
+    """Give a value as a number in a sequence from 0, such as a depth; None where it is none, or has over 31 bits.
+
+    >>> ordinal_of(2), ordinal_of(-1), ordinal_of(1 << 31)
+    (2, None, None)
+    """
+    number = integer_of(value)
+    return number if number is not None and 0 <= number < 1 << 31 else None
+
+
 def count_of(value: Any) -> int | None:
     """Give a value as an amount of something; None where it is none, or so large that a sum could overflow."""
     number = integer_of(value)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tracklog.ingester.decode import Event, count_of, dumps, duration_of, integer_of, name_of, number_of, text_of
+from tracklog.ingester.decode import Event, count_of, dumps, duration_of, name_of, number_of, ordinal_of, text_of
 from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS, UNSTATED, Row, merge_into
 from tracklog.ingester.ranges import Ranges, add
 from tracklog.processors.line import IDENTITY_KEYS, STAMP_KEYS, Kind
@@ -226,7 +226,7 @@ def _execution(event: Event, stage: str | None) -> Row:
         row["started_at"] = time
         row["writer"] = event.writer
         row["root_execution_id"] = name_of(fields.get("root_execution_id"))
-        row["depth"] = _depth_of(fields.get("depth"))
+        row["depth"] = ordinal_of(fields.get("depth"))
         row["input_data"] = json_of(fields.get("input_data"))
         row["metadata"] = json_of(fields.get("metadata"))
     elif kind is Kind.EXECUTION_FINISHED:
@@ -405,8 +405,3 @@ def traceback_of(value: Any) -> str | None:
         lines.append(f"{error.get('exc_type')}: {error.get('exc_value')}")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) or text_of(value)
-
-
-def _depth_of(value: Any) -> int | None:
-    depth = integer_of(value)
-    return depth if depth is not None and 0 <= depth < 1 << 31 else None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from tracklog.ingester.decode import QUARANTINE_HEAD, Event, Rejected, decode, reject
+from tracklog.ingester.decode import QUARANTINE_HEAD, Event, Rejected, decode, ordinal_of, reject
 from tracklog.ingester.identify import (
     HEAD_BYTES,
     TAIL_BYTES,
@@ -293,7 +293,7 @@ class Source:
         tail_length = 0 if checkpoint.compression is not None else min(position, TAIL_BYTES)
         tail = read_at(self.fileno(), position - tail_length, tail_length)
         header = next((event for event in portion.events if event.kind is Kind.WRITER_OPENED), None)
-        segment = header.fields.get("segment") if header is not None else None
+        segment = ordinal_of(header.fields.get("segment")) if header is not None else None
         kept = max(0, _QUARANTINED_PER_SOURCE - checkpoint.lines_quarantined)
         rejected = len(portion.rejected)
         del portion.rejected[kept:]
@@ -308,7 +308,7 @@ class Source:
             skipping=skipping,
             ended=at_end and checkpoint.compression is not None,
             writer=header.writer if header is not None else checkpoint.writer,
-            segment=segment if isinstance(segment, int) else checkpoint.segment,
+            segment=segment if segment is not None else checkpoint.segment,
             lines=checkpoint.lines + len(portion.events) + rejected,
             lines_passed=checkpoint.lines_passed + sum(event.is_passed for event in portion.events),
             lines_quarantined=checkpoint.lines_quarantined + rejected,

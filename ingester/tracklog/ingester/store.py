@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracklog.ingester import bulk, migrate, schema
 from tracklog.ingester.database import open_engine, transaction
-from tracklog.ingester.decode import Event, integer_of, name_of, text_of
+from tracklog.ingester.decode import Event, integer_of, name_of, ordinal_of, text_of
 from tracklog.ingester.errors import OvertakenError
 from tracklog.ingester.fold import LOG_COLUMNS, Changes, LogRow, WriterSeen, json_of
 from tracklog.ingester.identify import Compression, Identity
@@ -334,11 +334,10 @@ async def _note_writers(connection: AsyncConnection, writers: Mapping[str, Write
 
 def _opened(event: Event) -> Row:
     fields = event.fields
-    segment = integer_of(fields.get("segment"))
     return {
         "opened_at": event.time,
         "opened_seq": event.seq,
-        "segment": segment if segment is not None and 0 <= segment < 1 << 31 else None,
+        "segment": ordinal_of(fields.get("segment")),
         "service": name_of(fields.get("service")),
         "host": name_of(fields.get("host")),
         "boot_id": name_of(fields.get("boot_id")),

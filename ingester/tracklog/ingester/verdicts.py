@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracklog.ingester import bulk
-from tracklog.ingester.decode import Event, integer_of
+from tracklog.ingester.decode import Event, ordinal_of
 from tracklog.ingester.identify import identity_of
 from tracklog.ingester.sources import Source
 from tracklog.ingester.store import Store, limit_waiting, mark_windows
@@ -71,7 +71,7 @@ class Judge:
     def note(self, header: Event, source: Source) -> None:
         """Note a segment's header; only that of the very file it names proves anything."""
         fields, identity = header.fields, source.checkpoint.identity
-        segment = integer_of(fields.get("segment"))
+        segment = ordinal_of(fields.get("segment"))
         if (
             self.boot is None
             or fields.get("boot_id") != self.boot
