@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "chain": ("chain", "Draw who called whom."),
     "conversation": ("conversation", "Show a conversation's executions on one time line."),
     "diff": ("diff", "Show where two executions parted."),
+    "export": ("export", "Export executions: as lines, as a trace, as a page for a colleague."),
     "doctor": ("doctor", "Say whether everything that was written is in the database."),
     "quarantine": ("quarantine", "Look at log lines that could not be read."),
     "verify": ("verify", "Compare the log files with the database."),
