@@ -52,6 +52,18 @@ def test_spans_stand_below_what_they_are_part_of(stored: Stored, analytics: Exec
     assert 100.0 == sum(span.critical_ms for span in waterfall.spans)
 
 
+def test_a_request_that_took_long_to_be_written(stored: Stored, analytics: ExecutionAnalytics) -> None:
+    """A call that took longer than its lines are apart began before its first line, and ends before what followed."""
+    stored.executions(run("root", 0, 50), run("tool", 21, 22))
+    stored.links(("root", "tool"))
+    stored.call("root", "c1", started_at=at(15), completed_at=at(20), latency_ms=10.0)
+    waterfall = analytics.get_waterfall("root")
+    assert waterfall is not None
+    assert [("root", 0.0, True), ("gpt-5.1", 10.0, True), ("tool", 21.0, True)] == [
+        (span.name, span.start_ms, span.critical) for span in waterfall.spans
+    ]
+
+
 def test_what_nobody_waits_for_is_not_on_the_path(stored: Stored, analytics: ExecutionAnalytics) -> None:
     """An execution that goes on after its caller did not hold it up."""
     stored.executions(run("root", 0, 50), run("late", 10, 500))
@@ -94,6 +106,23 @@ def test_stages_that_ordinary_lines_name(stored: Stored, analytics: ExecutionAna
     assert waterfall is not None
     assert [("foreign", 40.0, True), ("read", 25.0, True), ("write", 15.0, True)] == [
         (span.name, span.duration_ms, span.ended) for span in waterfall.spans
+    ]
+
+
+def test_stages_that_nobody_ended(stored: Stored, analytics: ExecutionAnalytics) -> None:
+    """A stage without an end reaches to where the next begins, and stands beside it."""
+    stored.executions(run("root", 0, 40))
+    stored.logs(
+        "root",
+        *(
+            {"kind": "stage.started", "stage": name, "stage_status": "started", "timestamp": at(time)}
+            for name, time in (("read", 5), ("think", 20), ("read", 30))
+        ),
+    )
+    waterfall = analytics.get_waterfall("root")
+    assert waterfall is not None
+    assert [("read", 1, 15.0, False), ("think", 1, 10.0, False), ("read", 1, 10.0, False)] == [
+        (span.name, span.depth, span.duration_ms, span.ended) for span in waterfall.spans[1:]
     ]
 
 

@@ -64,3 +64,14 @@ def test_on_a_terminal(url: str, width: int) -> None:
     lines = [line for line in plain.split("\n") if not line.startswith("→ tracklog")]
     assert [] == [line for line in lines if cell_len(line) > width]
     assert "--conversation talk-1 --db" in plain
+
+
+def test_what_ended_badly_is_worth_a_look(stored: Stored) -> None:
+    """What failed is suggested before what has not ended, though that came first."""
+    stored.executions(
+        {"execution_id": "waits-1234", "conversation_id": "c", "status": "pending", "created_at": ago(minutes=5)},
+        {"execution_id": "failed-1234", "conversation_id": "c", "status": "failed", "created_at": ago(minutes=4)},
+    )
+    assert "→ tracklog show failed-1 --db" in re.sub(
+        r"\x1b\[[0-9;]*m", "", seen(100, "conversation", "c", "--db", stored.url)
+    )

@@ -70,6 +70,7 @@ def url(stored: Stored) -> str:
         request=said,
         response=evil,
         started_at=at(150),
+        completed_at=at(200),
         latency_ms=50.0,
         model=evil,
         error_type="RateLimitError",

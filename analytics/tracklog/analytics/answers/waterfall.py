@@ -193,11 +193,13 @@ def _stages(execution_id: str, rows: Iterable[Record], execution: Record) -> lis
                 spans.append(implied)
             case _:
                 pass
-    last = _end(execution)
-    for span in spans:
-        if not span["ended"] and last is not None:
-            _close(span, last)
+    until = _end(execution)
+    for span in reversed(spans):
+        if not span["ended"] and until is not None:
+            # Who leaves a stage without saying so has left it when the next one begins.
+            _close(span, until)
             span["ended"] = span["status"] == "logged" and execution["ended"]
+        until = span["started_at"] or until
     return [span for span in spans if span["started_at"] is not None]
 
 
@@ -209,15 +211,19 @@ def _call_span(execution_id: str, row: Record, execution: Record) -> Record:
     row.update(request=None, response=None)
     call = interaction(row, going_on=is_going_on(execution["status"] or ""))
     ended = bool(row["has_ended"])
+    start, latency = call["started_at"], call["latency_ms"]
+    if start is not None and call["completed_at"] is not None and latency is not None:
+        # A large request takes its time to be written, and its line has the time after that.
+        start = min(start, call["completed_at"] - dt.timedelta(milliseconds=latency))
     return _span(
         "llm",
         call["model"],
         execution_id,
         call["status"],
-        call["started_at"],
+        start,
         call["completed_at"] if ended else _end(execution),
         ended=ended,
-        duration_ms=call["latency_ms"],
+        duration_ms=latency,
         call_id=call["call_id"],
     )
 

@@ -27,7 +27,11 @@ _BAR: Final = 24
 """Columns of the time line; where there is no room for it, it is left out."""
 
 _MOST_INDENT: Final = 12
-_FINE: Final = (ExecutionStatus.SUCCESS, ExecutionStatus.SKIPPED)
+_WORTH: Final = (
+    (ExecutionStatus.FAILED, ExecutionStatus.TIMEOUT, ExecutionStatus.CRASHED),
+    (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.LLM_REQUEST, ExecutionStatus.LLM_RESPONSE),
+)
+"""Statuses of what is worth being looked at next, what ended badly before what did not end."""
 
 
 @click.command("conversation")
@@ -49,7 +53,7 @@ def command(asked: Asked, id: str, limit: int) -> None:  # noqa: A002 -- the nam
     _print_records(out, records, shortest)
     out.print(Text(), freshness(ingestion))
     silent = next((record for record in records if record.status == ExecutionStatus.SKIPPED), None)
-    bad = next((record for record in records if record.status not in _FINE), None)
+    bad = next((record for statuses in _WORTH for record in records if record.status in statuses), None)
     if bad is None and silent is not None and silent.agent_name:
         out.hint(asked.hint("why", silent.agent_name, "--conversation", conversation_id))
     else:

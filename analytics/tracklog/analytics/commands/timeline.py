@@ -30,7 +30,7 @@ _LEAST_NAME: Final = 8
 _WIDEST: Final = 1000
 """Columns of the widest terminal; what is wider is a pipe."""
 
-_LEGEND: Final = "█ critical path: sooner done, all would have ended sooner   ░ beside it   ▸ no end is known"
+_LEGEND: Final = "█ on the critical path   ░ beside it   ▸ no end is known"
 
 
 @click.command("timeline")
