@@ -10,6 +10,7 @@ from rich.cells import cell_len
 
 from analytics.commands.terminal import seen
 from analytics.stored import NOW, Stored
+from tracklog.analytics.commands import timeline
 from tracklog.analytics.commands.group import tracklog
 
 
@@ -49,6 +50,16 @@ def test_depth(url: str) -> None:
     output = CliRunner().invoke(tracklog, ["timeline", "root", "--depth", "1", "--db", url]).stdout
     assert "1 deeper span not drawn." in output
     assert "llm gpt-5.1" not in output
+
+
+def test_very_many(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among very many, what took the most of the critical path is drawn, in its order; --full draws all."""
+    monkeypatch.setattr(timeline, "_SPANS", 2)
+    output = CliRunner().invoke(tracklog, ["timeline", "root", "--db", url]).stdout
+    assert "2 shorter spans not drawn, see --full." in output
+    assert "llm gpt-5.1" in output
+    assert "aside" not in output
+    assert "aside" in CliRunner().invoke(tracklog, ["timeline", "root", "--full", "--db", url]).stdout
 
 
 def test_json(url: str) -> None:

@@ -21,6 +21,9 @@ _MOST_INDENT: Final = 12
 _NAMED: Final = 3
 """So many spans are named as those that the time went to."""
 
+_SPANS: Final = 300
+"""So many spans are drawn; what matters would be lost among thousands."""
+
 _PIPE_BAR: Final = 60
 _LEAST_BAR: Final = 8
 """Columns of a bar in a pipe, and at least on a terminal."""
@@ -35,9 +38,10 @@ _LEGEND: Final = "█ on the critical path   ░ beside it   ▸ no end is known
 
 @click.command("timeline")
 @click.argument("id")
+@click.option("--full", is_flag=True, help="Draw also what is too short to matter among very many.")
 @click.option("--depth", type=click.IntRange(min=0), metavar="N", help="Draw only so many levels.")
 @asks
-def command(asked: Asked, id: str, depth: int | None) -> None:  # noqa: A002 -- the name is what the help shows.
+def command(asked: Asked, id: str, depth: int | None, full: bool) -> None:  # noqa: A002 -- the name is what the help shows.
     """Draw where the time of the execution ID went: its stages, its LLM calls, and all that it called.
 
     Bars are in proportion to the time. The critical path is what would have to be quicker for all to end sooner.
@@ -57,7 +61,7 @@ def command(asked: Asked, id: str, depth: int | None) -> None:  # noqa: A002 -- 
             if out.is_terminal
             else {}
         )
-    _print(out, waterfall, depth)
+    _print(out, waterfall, depth, full=full)
     worst = slowest[0] if slowest else waterfall.spans[0]
     kind = "llm" if worst.kind == "llm" else "show"
     out.hint(asked.hint(kind, shortest.get(worst.execution_id, worst.execution_id)))
@@ -67,20 +71,29 @@ def _slowest(waterfall: Record) -> list[Record]:
     return [waterfall.spans[place] for place in waterfall.critical[:_NAMED]]
 
 
-def _print(out: Screen, waterfall: Record, depth: int | None) -> None:
+def _print(out: Screen, waterfall: Record, depth: int | None, *, full: bool) -> None:
     title = screen.name(waterfall.agent_name, waterfall.method)
     title.stylize("bold")
     title.append("  ").append_text(screen.status(waterfall.status))
     title.append(f"  {units.duration(waterfall.duration_ms)}", style="not bold")
     out.print(title, Text())
     spans = [span for span in waterfall.spans if depth is None or span.depth <= depth]
+    drawn = spans if full or len(spans) <= _SPANS else _greatest(spans)
     whole = max(((span.start_ms or 0.0) + (span.duration_ms or 0.0) for span in waterfall.spans), default=0.0)
-    out.print(_table(out, spans, whole), Text())
-    if len(spans) < len(waterfall.spans):
-        out.print(Text(f"{units.plural(len(waterfall.spans) - len(spans), 'deeper span')} not drawn.", style="dim"))
+    out.print(_table(out, drawn, whole), Text())
+    if deeper := len(waterfall.spans) - len(spans):
+        out.print(Text(f"{units.plural(deeper, 'deeper span')} not drawn.", style="dim"))
+    if shorter := len(spans) - len(drawn):
+        out.print(Text(f"{units.plural(shorter, 'shorter span')} not drawn, see --full.", style="dim"))
     out.print(Text(_LEGEND, style="dim"))
     if went := _went(waterfall):
         out.print(Text(f"Of the critical path {went}."))
+
+
+def _greatest(spans: list[Record]) -> list[Record]:
+    """Give the spans that took the most of the critical path, then the longest, in their order."""
+    order = sorted(range(len(spans)), key=lambda place: (-spans[place].critical_ms, -(spans[place].duration_ms or 0.0)))
+    return [spans[place] for place in sorted(order[:_SPANS])]
 
 
 def _table(out: Screen, spans: Sequence[Record], whole: float) -> Text:
