@@ -8,7 +8,20 @@ import pytest
 from sqlalchemy import event
 
 from analytics.stored import NOW, Stored
-from tracklog.analytics.answers import calls, chains, executions, lines, prefixes, timeline, why
+from tracklog.analytics.answers import (
+    breakdown,
+    calls,
+    chains,
+    conversations,
+    differences,
+    executions,
+    failures,
+    lines,
+    prefixes,
+    timeline,
+    waterfall,
+    why,
+)
 from tracklog.analytics.query import Query, run
 from tracklog.ingester.database import open_reader
 
@@ -35,6 +48,13 @@ ONE = "e0500"
         lambda: timeline.get_stage_timeline(ONE),
         lambda: calls.get_llm_interactions(ONE),
         lambda: chains.get_execution_call_chain(ONE),
+        lambda: waterfall.get_waterfall(ONE),
+        lambda: conversations.get_conversation("c1"),
+        lambda: conversations.find_conversations("c1"),
+        lambda: differences.compare_executions(ONE, "e0501"),
+        lambda: failures.get_failure_groups(),
+        lambda: breakdown.performance_by("hour"),
+        lambda: breakdown.performance_by_model(),
         lambda: prefixes.resolve_prefix("e05"),
         lambda: prefixes.shortest_prefixes([ONE, "e0501"]),
     ],

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tracklog.analytics.commands.dialogue import Said, dialogue
 
@@ -65,6 +67,28 @@ def test_other_shapes_are_json(payload: Any) -> None:
 def test_odd_messages_are_read(message: Any) -> None:
     """Whatever stands in a message, it is told."""
     assert 1 == len(dialogue([message]).messages)
+
+
+NAMES = st.sampled_from(
+    ["messages", "input", "choices", "message", "content", "parts", "role", "type", "text", "tool_calls", "function",
+     "name", "arguments", "system", "prompt", "output", "call_id"]
+)  # fmt: skip
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-9, 9)
+    | st.sampled_from(["tool_use", "tool_result", "text", "a\x1b[2J\u202e"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_whatever_was_logged_is_read(payload: Any) -> None:
+    """No payload is too odd, and none of its control characters comes through."""
+    text = "\n".join(dialogue(payload).lines())
+    assert "\x1b" not in text
+    assert "\u202e" not in text
 
 
 def test_lines_are_safe() -> None:
