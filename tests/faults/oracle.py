@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import os
+import sqlite3
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -279,7 +280,18 @@ def compare_files(database: str, *roots: Path) -> Account:
     compare_positions(database, content)
     compare_writers(database, content.events)
     compare_quarantine(database, content)
+    if database.startswith("sqlite"):
+        assert [("ok",)] == integrity_of(database)
     return account
+
+
+def integrity_of(database: str) -> list[tuple[str]]:
+    """Give what SQLite itself finds wrong with a database's file; "ok" where that is nothing."""
+    connection = sqlite3.connect(database.removeprefix("sqlite:///"))
+    try:
+        return connection.execute("PRAGMA integrity_check").fetchall()
+    finally:
+        connection.close()
 
 
 def until_read(database: str, *roots: Path, seconds: float = SECONDS) -> None:
