@@ -14,7 +14,7 @@ from faults.length import long_or_short
 from faults.oracle import compare_files, rows_of
 from faults.processes import Nursery, until
 from faults.written import Hand
-from tracklog.ingester import Ingester, identify, ingester
+from tracklog.ingester import Ingester, ingester
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_reads_that_give_less(database: str, logs: Path, record: Record, monkeyp
     """A file system may give fewer bytes than it was asked for, and than it says there are."""
     chance = random.Random(4)
     pread = os.pread
-    monkeypatch.setattr(identify.os, "pread", lambda fd, length, at: pread(fd, chance.randint(1, length), at))
+    monkeypatch.setattr(os, "pread", lambda fd, length, at: pread(fd, chance.randint(1, length), at))
     hand = Hand("w")
 
     async def run() -> None:
