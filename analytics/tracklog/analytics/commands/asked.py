@@ -17,6 +17,10 @@ _MATCHES = 6
 """So many of the ids that an ambiguous prefix means are named."""
 
 
+_LAST, _LAST_FAILED = "@last", "@last-failed"
+"""What may stand for the id of the newest execution, and of the newest that failed, timed out or crashed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """What the options say, before or after the command."""
@@ -55,12 +59,22 @@ class Asked:
         return ExecutionAnalytics(self.url)
 
     def resolve(self, analytics: "ExecutionAnalytics", prefix: str) -> str:
-        """Give the one id that begins with `prefix`.
+        """Give the one id that begins with `prefix`, or that of `@last` or `@last-failed`.
 
         :raises ExecutionNotFoundError: None does.
         :raises AmbiguousIdError: Several do.
         """
         from tracklog.analytics.errors import AmbiguousIdError, ExecutionNotFoundError
+
+        if prefix in (_LAST, _LAST_FAILED):
+            newest = (
+                analytics.get_recent_executions(limit=1)
+                if prefix == _LAST
+                else analytics.get_failed_executions(hours=None, limit=1)
+            )
+            if not newest:
+                raise ExecutionNotFoundError(f"there is no execution that {prefix} could mean")
+            return str(newest[0].execution_id)
 
         found = analytics.resolve_prefix(prefix, limit=_MATCHES + 1)
         if not found:

@@ -9,6 +9,7 @@ import click
 
 from tracklog.analytics.commands import units
 from tracklog.analytics.commands.asked import Asked, asks
+from tracklog.analytics.commands.called import with_called
 from tracklog.analytics.commands.page import page
 from tracklog.analytics.commands.perfetto import trace
 from tracklog.analytics.commands.text import as_json
@@ -65,7 +66,7 @@ def _write(path: Path, chunks: Iterator[bytes]) -> int:
 def _written(analytics: "ExecutionAnalytics", ids: list[str], form: str, *, alone: bool) -> Iterator[bytes]:
     """Write executions in a format, piece by piece."""
     if form == "jsonl":
-        for whole in _wholes(analytics, _with_called(analytics, ids, alone=alone)):
+        for whole in _wholes(analytics, with_called(analytics, ids, alone=alone)):
             yield as_json(whole) + b"\n"
         return
     waterfalls = [_waterfall(analytics, one, alone=alone) for one in ids]
@@ -83,19 +84,6 @@ def _waterfall(analytics: "ExecutionAnalytics", execution_id: str, *, alone: boo
     if alone:
         waterfall["spans"] = [span for span in waterfall.spans if span.execution_id == execution_id]
     return waterfall
-
-
-def _with_called(analytics: "ExecutionAnalytics", ids: list[str], *, alone: bool) -> list[str]:
-    """Give the ids, each followed by those of all that it called; each once."""
-    found: dict[str, None] = {}
-    for one in ids:
-        found[one] = None
-        below = {one}
-        for link in [] if alone else analytics.get_execution_call_chain(one):
-            if link.parent_execution_id in below:  # The chain begins with what led to it.
-                below.add(link.child_execution_id)
-                found[link.child_execution_id] = None
-    return list(found)
 
 
 def _wholes(analytics: "ExecutionAnalytics", ids: list[str]) -> Iterator[Record]:

@@ -16,7 +16,8 @@ COMMANDS: Final = {
     "show": ("show", "Show all about one execution."),
     "timeline": ("timeline", "Draw where an execution's time went."),
     "llm": ("llm", "Show what was said to language models, and their answers."),
-    "grep": ("grep", "Search log files, and say what became of each line's execution."),
+    "lines": ("raw", "Print the lines of an execution as they stand in the files."),
+    "grep": ("grep", "Search log files; say what became of each execution."),
     "why": ("why", "Say why an agent did not fire."),
     "failed": ("failed", "List executions that failed, timed out or crashed."),
     "skipped": ("skipped", "List executions whose agent stayed silent, and why."),
@@ -67,6 +68,18 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; of one that there is not, tell which may have been meant."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            alike = difflib.get_close_matches(args[0], COMMANDS, n=3)
+            meant = f" Did you mean {' or '.join(alike)}?" if alike else ""
+            ctx.fail(f"No such command {args[0]!r}.{meant}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
@@ -76,7 +89,8 @@ class LazyGroup(click.Group):
         """Run the command; errors become messages and exit codes."""
         try:
             answer = super().invoke(ctx)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # As it is where the shell has closed it.
+                sys.stdout.flush()
         except (click.ClickException, click.exceptions.Exit):
             raise
         except BrokenPipeError:

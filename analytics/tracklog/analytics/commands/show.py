@@ -16,6 +16,7 @@ from tracklog.analytics.commands.columns import Column
 from tracklog.analytics.commands.lines import number_rows
 from tracklog.analytics.commands.listing import short_ids
 from tracklog.analytics.commands.logline import message_of
+from tracklog.analytics.commands.raw import execution_at
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import as_json, one_line, safe
 from tracklog.analytics.errors import ExecutionNotFoundError
@@ -35,13 +36,17 @@ _TRACEBACK: Final = 40
 
 
 @click.command("show")
-@click.argument("id")
+@click.argument("id", required=False)
+@click.option("--at", "place", metavar="FILE:LINE", help="The execution that this line of a log file belongs to.")
 @click.option("--full", is_flag=True, help="Shorten nothing.")
 @asks
-def command(asked: Asked, id: str, full: bool) -> None:  # noqa: A002 -- the name is what the help shows.
+def command(asked: Asked, id: str | None, place: str | None, full: bool) -> None:  # noqa: A002 -- see the help.
     """Show all about the execution ID: record, lines, LLM calls, error, children, and where its lines stand."""
+    if (id is None) == (place is None):
+        raise click.UsageError("name one execution: by its ID, or by --at FILE:LINE.")
+    wanted = execution_at(place) if place is not None else id or ""
     with asked.analytics() as analytics:
-        execution_id = asked.resolve(analytics, id)
+        execution_id = asked.resolve(analytics, wanted)
         answer = analytics.get_execution_with_logs(execution_id)
         if answer is None:
             raise ExecutionNotFoundError(f"the execution {execution_id} was removed just now")
