@@ -7,9 +7,10 @@ same rows, so that the two faces cannot differ.
 import datetime as dt
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from sqlalchemy import Connection, Select
+from sqlalchemy import ColumnElement, Connection, Select
 from sqlalchemy.sql.selectable import CompoundSelect
 
 from tracklog.analytics.record import Record
@@ -91,17 +92,35 @@ def at_most(limit: int) -> int:
 _MOST: Final = (1 << 63) - 1
 
 
-def since(hours: float | None) -> dt.datetime | None:
-    """Give the moment `hours` ago; None means since ever.
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The times from `begin` on and before `end`; what is None is open."""
 
-    :raises ValueError: `hours` is negative or no number.
+    begin: dt.datetime | None = None
+    end: dt.datetime | None = None
+
+    def has(self, time: ColumnElement[Any]) -> list[ColumnElement[bool]]:
+        """Give the conditions under which a time lies in it."""
+        begun = [] if self.begin is None else [time >= self.begin]
+        return begun if self.end is None else [*begun, time < self.end]
+
+
+def period(hours: float | None, since: dt.datetime | None = None, until: dt.datetime | None = None) -> Period:
+    """Give the time to look at: from `since` on, or so many hours back from `until`, which is now unless it is given.
+
+    :param hours: None means since ever.
+    :raises ValueError: `hours` is negative or no number, or a time has no zone.
     """
+    for name, time in (("since", since), ("until", until)):
+        if time is not None and time.tzinfo is None:
+            raise ValueError(f"{name} must be a time with a zone, such as datetime.now(UTC), not {time!r}")
+    if since is not None:
+        return Period(since, until)
     if hours is None:
-        return None
+        return Period(None, until)
     if not isinstance(hours, (int, float)) or not hours >= 0:
         raise ValueError(f"hours must be zero or more, not {hours!r}")
-    now = dt.datetime.now(dt.UTC)
     try:
-        return now - dt.timedelta(hours=hours)
+        return Period((until or dt.datetime.now(dt.UTC)) - dt.timedelta(hours=hours), until)
     except OverflowError:
-        return dt.datetime.min.replace(tzinfo=dt.UTC)
+        return Period(dt.datetime.min.replace(tzinfo=dt.UTC), until)

@@ -1,5 +1,6 @@
 """Test finding executions."""
 
+import datetime as dt
 import uuid
 
 import pytest
@@ -172,6 +173,29 @@ def test_slow_executions(stored: Stored, analytics: ExecutionAnalytics) -> None:
         ("a", 500.0),
     ]
     assert ids(analytics.find_slow_executions(threshold_ms=8000)) == ["b"]
+
+
+def test_a_period(stored: Stored, analytics: ExecutionAnalytics) -> None:
+    """A period has its beginning and not its end; hours are counted back from it."""
+    stored.executions(
+        *(
+            {"execution_id": f"{hours} ago", "status": "failed", "created_at": ago(hours=hours), "duration_ms": 9000.0}
+            for hours in (1, 2, 3, 4)
+        )
+    )
+    begun, ended = ago(hours=3), ago(hours=1)
+    assert ids(analytics.get_failed_executions(since=begun, until=ended)) == ["2 ago", "3 ago"]
+    assert ids(analytics.get_failed_executions(hours=1, until=ended)) == ["2 ago"]
+    assert ids(analytics.get_recent_executions(until=begun)) == ["4 ago"]
+    assert ids(analytics.find_slow_executions(since=begun, until=ended)) == ["2 ago", "3 ago"]
+    assert [group.executions for group in analytics.get_failure_groups(since=begun, until=ended)] == [2]
+    assert [report.total_executions for report in analytics.performance_by("method", since=begun, until=ended)] == [2]
+
+
+def test_a_time_must_have_a_zone(analytics: ExecutionAnalytics) -> None:
+    """A time without a zone could be any of two dozen."""
+    with pytest.raises(ValueError, match="since must be a time with a zone"):
+        analytics.get_failed_executions(since=dt.datetime(2026, 11, 22))  # noqa: DTZ001
 
 
 def test_hours_must_be_a_span(stored: Stored, analytics: ExecutionAnalytics) -> None:

@@ -123,27 +123,35 @@ def test_nothing_to_measure(stored: Stored, analytics: ExecutionAnalytics) -> No
     assert metrics["llm_stats"]["avg_latency_ms"] == 0.0
 
 
-@pytest.mark.parametrize("hours", [24, 3.3, None])
+_SPANS: list[dict[str, Any]] = [
+    {"hours": None},
+    {"hours": 24, "until": dt.datetime.now(dt.UTC)},
+    {"hours": 3.3, "until": ago(hours=2, seconds=11)},
+    {"since": ago(hours=9, seconds=31)},
+    {"since": ago(hours=5, seconds=1), "until": ago(hours=5)},
+]
+
+
+@pytest.mark.parametrize("span", _SPANS, ids=["ever", "day", "before", "since", "second"])
 @pytest.mark.parametrize("dirty", [0.0, 0.3], ids=["clean", "dirty"])
 def test_the_rollup_and_the_rows_agree(
-    stored: Stored, analytics: ExecutionAnalytics, hours: float | None, dirty: float, monkeypatch: pytest.MonkeyPatch
+    stored: Stored, analytics: ExecutionAnalytics, span: dict[str, Any], dirty: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What comes from the rollup, and from the rows where minutes wait or are cut, is what the rows alone say."""
-    now = dt.datetime.now(dt.UTC)
-    monkeypatch.setattr(performance, "since", lambda hours: None if hours is None else now - dt.timedelta(hours=hours))
     rows = some_executions()
     stored.executions(*rows, {"execution_id": "timeless", "agent_name": "Editor", "created_at": None}, mark=False)
     names = [None, "Editor", "Critic"]
     roll_up(stored, rows, dirty=dirty)
-    from_both = [analytics.analyze_agent_performance(name, hours=hours) for name in names]
-    by_agent = analytics.performance_by_agent(hours=hours)
+    from_both = [analytics.analyze_agent_performance(name, **span) for name in names]
+    by_agent = analytics.performance_by_agent(**span)
     monkeypatch.setattr(performance, "_MAX_SPANS", -1)  # Any number of spans is too many now.
-    from_rows = [analytics.analyze_agent_performance(name, hours=hours) for name in names]
-    assert {report.source for report in from_both} <= {"rollup", "both"}
+    from_rows = [analytics.analyze_agent_performance(name, **span) for name in names]
+    if span != _SPANS[-1]:
+        assert {report.source for report in from_both} <= {"rollup", "both"}
     assert {report.source for report in from_rows} == {"rows"}
     for one, other in zip(from_both, from_rows, strict=True):
         equal(one, other)
-    for one, other in zip(by_agent, analytics.performance_by_agent(hours=hours), strict=True):
+    for one, other in zip(by_agent, analytics.performance_by_agent(**span), strict=True):
         equal(one, other)
 
 

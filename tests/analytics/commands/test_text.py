@@ -42,3 +42,11 @@ def test_json_of_what_a_database_gives() -> None:
     text = as_json(deep).decode()
     assert text.replace(" ", "").strip("[]") == '"2026-11-23T10:00:00.000005Z"'
     assert json.loads(as_json({"a": 1}, indent=True)) == {"a": 1}
+
+
+@pytest.mark.parametrize("character", "\x1b\x7f\x85\x9b\u061c\u200f\u2028\u202e\u2066")
+def test_json_cannot_steer_a_terminal(character: str) -> None:
+    """JSON that is read on a terminal holds no such character, and a program reads the same value."""
+    written = as_json([f"a{character}é日"]).decode()
+    assert character not in written
+    assert [f"a{character}é日"] == json.loads(written)

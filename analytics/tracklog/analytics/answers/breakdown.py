@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from tracklog.analytics.answers.performance import Measures
-from tracklog.analytics.query import Query, key, since
+from tracklog.analytics.query import Period, Query, key, period
 from tracklog.analytics.record import Record
 from tracklog.ingester import histogram
 from tracklog.ingester.schema import agent_executions, agent_llm_calls
@@ -44,6 +44,9 @@ def performance_by(
     hours: float | None = 24,
     vault_id: str | UUID | None = None,
     agent_name: str | None = None,
+    *,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
 ) -> Query[list[Record]]:
     """Measure executions by what `analyze_agent_performance` gives, for each method of an agent, or for each hour.
 
@@ -51,7 +54,7 @@ def performance_by(
         began (None for executions without a time, which come last), in their order; hours without executions are left
         out.
     """
-    rows = yield select(*_MEASURED).where(*_chosen(hours, vault_id, agent_name))
+    rows = yield select(*_MEASURED).where(*_chosen(period(hours, since, until), vault_id, agent_name))
     measures: dict[Any, Measures] = defaultdict(Measures)
     for row in rows:
         of = (row["agent_name"], row["method"]) if dimension == "method" else _hour(row["created_at"])
@@ -65,7 +68,12 @@ def performance_by(
 
 
 def performance_by_model(
-    hours: float | None = 24, vault_id: str | UUID | None = None, agent_name: str | None = None
+    hours: float | None = 24,
+    vault_id: str | UUID | None = None,
+    agent_name: str | None = None,
+    *,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
 ) -> Query[list[Record]]:
     """Measure LLM calls by model, those with the most calls first.
 
@@ -74,7 +82,7 @@ def performance_by_model(
         `p99_latency_ms` (None without any, else within 1 %) and `common_errors`.
     """
     joined = agent_llm_calls.join(agent_executions, _calls.execution_id == _executions.execution_id)
-    rows = yield select(*_CALLED).select_from(joined).where(*_chosen(hours, vault_id, agent_name))
+    rows = yield select(*_CALLED).select_from(joined).where(*_chosen(period(hours, since, until), vault_id, agent_name))
     measures: dict[str | None, Measures] = defaultdict(Measures)
     for row in rows:
         one = measures[row["model"]]
@@ -103,14 +111,13 @@ def performance_by_model(
     ]
 
 
-def _chosen(hours: float | None, vault_id: str | UUID | None, agent_name: str | None) -> list[Any]:
-    conditions: list[Any] = [
+def _chosen(when: Period, vault_id: str | UUID | None, agent_name: str | None) -> list[Any]:
+    named = [
         column == key(value)
         for column, value in ((_executions.vault_id, vault_id), (_executions.agent_name, agent_name))
         if value is not None
     ]
-    moment = since(hours)
-    return conditions if moment is None else [*conditions, _executions.created_at >= moment]
+    return [*named, *when.has(_executions.created_at)]
 
 
 def _hour(time: dt.datetime | None) -> dt.datetime | None:

@@ -9,7 +9,7 @@ from sqlalchemy import Select, select
 
 from tracklog.analytics.answers.calls import calls_in_flight, calls_of, interaction, is_going_on
 from tracklog.analytics.answers.endings import explain
-from tracklog.analytics.query import Query, at_most, chunks, key, since
+from tracklog.analytics.query import Period, Query, at_most, chunks, key, period
 from tracklog.analytics.record import Record
 from tracklog.ingester.schema import agent_call_chains, agent_execution_logs, agent_executions, tracklog_sources
 from tracklog.processors.states import ExecutionStatus
@@ -100,15 +100,18 @@ def get_recent_executions(
     *,
     conversation_id: str | UUID | None = None,
     hours: float | None = None,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
 ) -> Query[list[Record]]:
-    """Give the newest executions first, of all times unless `hours` says otherwise."""
+    """Give the newest executions first, of all times unless `hours`, `since` or `until` say otherwise."""
+    when = period(hours, since, until)
     chosen = _filtered(
-        select(*COLUMNS), vault_id=vault_id, agent_name=agent_name, conversation_id=conversation_id, hours=hours
+        select(*COLUMNS), when, vault_id=vault_id, agent_name=agent_name, conversation_id=conversation_id
     )
     if status is not None:
         chosen = chosen.where(_executions.status == status)
     rows = yield _newest(chosen.where(_executions.created_at.is_not(None)), limit)
-    if len(rows) < limit and hours is None:
+    if len(rows) < limit and when == Period():
         # Lines of other programs may carry no time. PostgreSQL would sort their executions before all others, and an
         # order that says otherwise finds no index, so they are asked for apart, and come last.
         rows += yield _newest(chosen.where(_executions.created_at.is_(None)), limit - len(rows))
@@ -128,9 +131,16 @@ def get_failed_executions(
     hours: float | None = 24,
     agent_name: str | None = None,
     limit: int = 100,
+    *,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
 ) -> Query[list[Record]]:
-    """Give the executions that failed, timed out or crashed, newest first."""
-    chosen = _filtered(select(*COLUMNS), vault_id=vault_id, agent_name=agent_name, hours=hours)
+    """Give the executions that failed, timed out or crashed, newest first.
+
+    Like each question with `hours` it is of those whose first line is not older, or lies from `since` on and before
+    `until`, with hours counted back from `until`.
+    """
+    chosen = _filtered(select(*COLUMNS), period(hours, since, until), vault_id=vault_id, agent_name=agent_name)
     rows = yield _newest(chosen.where(_executions.status.in_(UNSUCCESSFUL)), limit)
     return (yield from completed(rows))
 
@@ -141,9 +151,11 @@ def get_skipped_executions(
     limit: int = 100,
     *,
     agent_name: str | None = None,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
 ) -> Query[list[Record]]:
     """Give the executions whose agent decided not to respond, newest first."""
-    chosen = _filtered(select(*COLUMNS), vault_id=vault_id, agent_name=agent_name, hours=hours)
+    chosen = _filtered(select(*COLUMNS), period(hours, since, until), vault_id=vault_id, agent_name=agent_name)
     rows = yield _newest(chosen.where(_executions.status == ExecutionStatus.SKIPPED), limit)
     return (yield from completed(rows))
 
@@ -154,6 +166,9 @@ def find_slow_executions(
     hours: float | None = 24,
     agent_name: str | None = None,
     limit: int = 100,
+    *,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
 ) -> Query[list[Record]]:
     """Give the executions that took longer than `threshold_ms`, slowest first.
 
@@ -170,9 +185,9 @@ def find_slow_executions(
             _executions.llm_tokens_used,
             _executions.llm_latency_ms,
         ),
+        period(hours, since, until),
         vault_id=vault_id,
         agent_name=agent_name,
-        hours=hours,
     )
     rows = yield (
         chosen.where(_executions.duration_ms > threshold_ms)
@@ -200,13 +215,12 @@ def completed(rows: list[Record]) -> Query[list[Record]]:
 
 def _filtered(
     statement: Select[Any],
+    when: Period,
     *,
     vault_id: str | UUID | None = None,
     agent_name: str | None = None,
     conversation_id: str | UUID | None = None,
-    hours: float | None = None,
 ) -> Select[Any]:
-    moment: dt.datetime | None = since(hours)
     for column, value in (
         (_executions.vault_id, vault_id),
         (_executions.agent_name, agent_name),
@@ -214,7 +228,7 @@ def _filtered(
     ):
         if value is not None:
             statement = statement.where(column == key(value))
-    return statement if moment is None else statement.where(_executions.created_at >= moment)
+    return statement.where(*when.has(_executions.created_at))
 
 
 def _newest(statement: Select[Any], limit: int) -> Select[Any]:

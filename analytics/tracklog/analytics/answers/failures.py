@@ -1,5 +1,6 @@
 """Group executions that ended badly by what went wrong."""
 
+import datetime as dt
 import re
 from collections import Counter
 from typing import Final
@@ -8,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from tracklog.analytics.answers.executions import SUMMARY, UNSUCCESSFUL, completed
-from tracklog.analytics.query import Query, at_most, key, since
+from tracklog.analytics.query import Query, at_most, key, period
 from tracklog.analytics.record import Record
 from tracklog.ingester.schema import agent_executions
 
@@ -44,6 +45,9 @@ def get_failure_groups(
     hours: float | None = 24,
     agent_name: str | None = None,
     limit: int = 100,
+    *,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
 ) -> Query[list[Record]]:
     """Group the executions that failed, timed out or crashed by their errors, the most frequent first.
 
@@ -51,12 +55,11 @@ def get_failure_groups(
         of `executions`; `agents` and `stages`, ``{name: executions}``; `first_at` and `last_at`; and of the newest its
         `execution_id` and `example`, its message as it is.
     """
-    statement = select(*SUMMARY).where(_executions.status.in_(UNSUCCESSFUL))
+    when = period(hours, since, until)
+    statement = select(*SUMMARY).where(_executions.status.in_(UNSUCCESSFUL), *when.has(_executions.created_at))
     for column, value in ((_executions.vault_id, vault_id), (_executions.agent_name, agent_name)):
         if value is not None:
             statement = statement.where(column == key(value))
-    if (moment := since(hours)) is not None:
-        statement = statement.where(_executions.created_at >= moment)
     rows = yield statement.order_by(_executions.created_at.desc(), _executions.execution_id.desc())
     groups: dict[tuple[str | None, str], Record] = {}
     for row in (yield from completed(rows)):

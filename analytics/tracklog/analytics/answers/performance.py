@@ -15,7 +15,7 @@ import orjson
 from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select, true
 
 from tracklog.analytics.answers.endings import CRASHED
-from tracklog.analytics.query import Query, chunks, key, since
+from tracklog.analytics.query import Period, Query, chunks, key, period
 from tracklog.analytics.record import Record
 from tracklog.ingester import histogram
 from tracklog.ingester.schema import (
@@ -113,7 +113,12 @@ _ByAgent = dict[str | None, Measures]
 
 
 def analyze_agent_performance(
-    agent_name: str | None = None, vault_id: str | UUID | None = None, hours: float | None = 24
+    agent_name: str | None = None,
+    vault_id: str | UUID | None = None,
+    hours: float | None = 24,
+    *,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
 ) -> Query[Record]:
     """Measure one agent, or all together, over the executions whose first line is not older than `hours`.
 
@@ -123,38 +128,43 @@ def analyze_agent_performance(
         with `total_calls`, `total_tokens`, `avg_tokens_per_call` and `avg_latency_ms`; `source`, where the numbers come
         from: ``rollup``, ``rows`` or ``both``. Averages of nothing are 0.0.
     """
-    by_agent = yield from _measure(agent_name, vault_id, hours)
+    by_agent = yield from _measure(agent_name, vault_id, period(hours, since, until))
     total = Measures()
     for measures in by_agent.values():
         total.add(measures)
     return total.report(agent_name)
 
 
-def performance_by_agent(hours: float | None = 24, vault_id: str | UUID | None = None) -> Query[list[Record]]:
+def performance_by_agent(
+    hours: float | None = 24,
+    vault_id: str | UUID | None = None,
+    *,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
+) -> Query[list[Record]]:
     """Measure each agent, as `analyze_agent_performance` does; those with the most executions first."""
-    by_agent = yield from _measure(None, vault_id, hours)
+    by_agent = yield from _measure(None, vault_id, period(hours, since, until))
     reports = [measures.report(name) for name, measures in by_agent.items() if measures.status_counts.total()]
     return sorted(reports, key=lambda report: (-report["total_executions"], report["agent_name"] or ""))
 
 
-def _measure(agent_name: str | None, vault_id: str | UUID | None, hours: float | None) -> Query[_ByAgent]:
-    start = since(hours)
-    if vault_id is not None:  # The rollup is by agent and minute only.
-        chosen = [_executions.vault_id == key(vault_id), *_from(start), *_named(agent_name)]
-        return (yield from _measured_rows([and_(*chosen)]))
-    # The first whole minute; what lies before it is taken from the rows. Without a start all minutes are whole.
-    first = _next_minute(start) if start is not None else None
+def _measure(agent_name: str | None, vault_id: str | UUID | None, when: Period) -> Query[_ByAgent]:
+    named = [_executions.agent_name == key(agent_name)] if agent_name is not None else []
+    whole = _whole_minutes(when)
+    if vault_id is not None or whole is None:  # The rollup is by agent and minute only.
+        chosen = [_executions.vault_id == key(vault_id)] if vault_id is not None else []
+        return (yield from _measured_rows([and_(true(), *chosen, *named, *when.has(_executions.created_at))]))
     dirty = [_dirty.agent_name == key(agent_name)] if agent_name is not None else []
     waiting = yield (
         select(_dirty.agent_name, _dirty.window_start)
         .distinct()  # Each ingester marks for itself.
-        .where(*dirty, *([_dirty.window_start >= first] if first is not None else []))
+        .where(*dirty, *whole.has(_dirty.window_start))
         .order_by(_dirty.agent_name, _dirty.window_start)
         .limit(_MAX_SPANS + 1)
     )
     if len(waiting) > _MAX_SPANS:
-        return (yield from _measured_rows([and_(true(), *_from(start), *_named(agent_name))]))
-    by_agent = yield from _rolled_up(agent_name, first)
+        return (yield from _measured_rows([and_(true(), *named, *when.has(_executions.created_at))]))
+    by_agent = yield from _rolled_up(agent_name, whole)
     spans = [
         and_(
             # The rollup has no null in its key: executions whose agent no line named are under the empty name.
@@ -164,27 +174,31 @@ def _measure(agent_name: str | None, vault_id: str | UUID | None, hours: float |
         )
         for name, begin, end in _spans(waiting)
     ]
-    if start is not None and first is not None:
-        spans.append(and_(_executions.created_at >= start, _executions.created_at < first, *_named(agent_name)))
-    if first is None:  # Executions without a time are in no minute.
-        spans.append(and_(_executions.created_at.is_(None), *_named(agent_name)))
+    # What lies before the first whole minute, and after the last.
+    spans += [
+        and_(*edge.has(_executions.created_at), *named)
+        for edge in (Period(when.begin, whole.begin), Period(whole.end, when.end))
+        if edge.begin != edge.end
+    ]
+    if when == Period():  # Executions without a time are in no minute.
+        spans.append(and_(_executions.created_at.is_(None), *named))
     for name, measures in (yield from _measured_rows(spans)).items():
         by_agent.setdefault(name, Measures()).add(measures)
     return by_agent
 
 
-def _from(start: dt.datetime | None) -> list[ColumnElement[bool]]:
-    return [] if start is None else [_executions.created_at >= start]
+def _whole_minutes(when: Period) -> Period | None:
+    """Give the part of a period that is made of whole minutes; None when there is none."""
+    begin = _minute(when.begin)
+    if begin is not None and begin != when.begin:
+        begin += _MINUTE
+    end = _minute(when.end)
+    return None if begin is not None and end is not None and begin >= end else Period(begin, end)
 
 
-def _named(agent_name: str | None) -> list[ColumnElement[bool]]:
-    return [] if agent_name is None else [_executions.agent_name == key(agent_name)]
-
-
-def _next_minute(time: dt.datetime) -> dt.datetime:
-    """Give the first whole minute that is not before `time`."""
-    floor = time.replace(second=0, microsecond=0)
-    return floor if floor == time else floor + _MINUTE
+def _minute(time: dt.datetime | None) -> dt.datetime | None:
+    """Give the minute of a time, in UTC."""
+    return None if time is None else time.astimezone(dt.UTC).replace(second=0, microsecond=0)
 
 
 def _spans(waiting: Iterable[Record]) -> list[tuple[str, dt.datetime, dt.datetime]]:
@@ -199,13 +213,10 @@ def _spans(waiting: Iterable[Record]) -> list[tuple[str, dt.datetime, dt.datetim
     return spans
 
 
-def _rolled_up(agent_name: str | None, first: dt.datetime | None) -> Query[_ByAgent]:
+def _rolled_up(agent_name: str | None, whole: Period) -> Query[_ByAgent]:
     """Add up the minutes of the rollup that do not wait to be made anew."""
-    conditions: list[ColumnElement[bool]] = []
-    if agent_name is not None:
-        conditions.append(_metrics.agent_name == key(agent_name))
-    if first is not None:
-        conditions.append(_metrics.window_start >= first)
+    conditions = [_metrics.agent_name == key(agent_name)] if agent_name is not None else []
+    conditions += whole.has(_metrics.window_start)
     waits = select(1).where(_dirty.agent_name == _metrics.agent_name, _dirty.window_start == _metrics.window_start)
     sums = ("duration_count", "duration_sum_ms", "llm_calls", "llm_tokens", "llm_latency_count", "llm_latency_sum_ms")
     rows = yield (

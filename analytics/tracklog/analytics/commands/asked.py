@@ -1,11 +1,11 @@
 """Say how a question was asked on the command line: of which database, and in which form it is to be answered."""
 
 import functools
-import math
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,12 +21,22 @@ _LAST, _LAST_FAILED = "@last", "@last-failed"
 """What may stand for the id of the newest execution, and of the newest that failed, timed out or crashed."""
 
 
+class Format(StrEnum):
+    """How records are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """What the options say, before or after the command."""
 
     database: str | None = None
-    json: bool = False
+    format: Format = Format.TABLE
+    fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +48,18 @@ class Asked:
     @property
     def json(self) -> bool:
         """Whether the answer is to be JSON."""
-        return self.given.json
+        return self.given.format == Format.JSON
+
+    @property
+    def is_for_programs(self) -> bool:
+        """Whether records are to be printed as they are, in some format or with chosen fields."""
+        return self.given.format != Format.TABLE or bool(self.given.fields)
+
+    def print(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Print records in the format, and with the fields, that were asked for."""
+        from tracklog.analytics.commands.records import print_records
+
+        print_records(records, self.given.format, self.given.fields)
 
     @property
     def url(self) -> str:
@@ -109,31 +130,32 @@ def asks(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*, database: str | None, as_json: bool, **options: Any) -> None:
         before = click.get_current_context().find_object(Given) or Given()
-        command(Asked(Given(database or before.database, as_json or before.json)), **options)
+        form = Format.JSON if as_json else before.format
+        command(Asked(Given(database or before.database, form)), **options)
 
     return run
 
 
-class _Hours(click.FloatRange):
-    """A number of hours; what is no number is none."""
+def lists(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command what `asks` does, and --format and --fields: for answers that are lists of records."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value!r} is no number of hours.", param, ctx)
-        return number
-
-
-def option_hours(default: float | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add --hours: how far back to look."""
-    return click.option(
-        "--hours",
-        type=_Hours(min=0),
-        default=default,
-        show_default=default is not None,
-        metavar="N",
-        help="Look only so many hours back.",
+    @asks
+    @click.option(
+        "--format",
+        "form",
+        type=click.Choice([form.value for form in Format]),
+        help="Answer as a table, or for programs: JSON, a JSON object a line, or CSV.",
     )
+    @click.option("--fields", metavar="A,B", help="Only these fields, named as in JSON, inner ones with dots.")
+    @functools.wraps(command)
+    def run(asked: Asked, *, form: str | None, fields: str | None, **options: Any) -> None:
+        if asked.json and form not in (None, Format.JSON):
+            raise click.UsageError("choose one of --json and --format")
+        chosen = tuple(name for part in (fields or "").split(",") if (name := part.strip()))
+        given = asked.given
+        command(Asked(Given(given.database, Format(form) if form else given.format, chosen)), **options)
+
+    return run
 
 
 def option_limit(default: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -7,7 +7,7 @@ import click
 from rich.text import Text
 
 from tracklog.analytics.commands import screen, units
-from tracklog.analytics.commands.asked import Asked, asks, option_limit
+from tracklog.analytics.commands.asked import Asked, lists, option_limit
 from tracklog.analytics.commands.bars import bar
 from tracklog.analytics.commands.columns import Column
 from tracklog.analytics.commands.executions import note
@@ -37,14 +37,14 @@ _WORTH: Final = (
 @click.command("conversation")
 @click.argument("id")
 @option_limit(1000)
-@asks
+@lists
 def command(asked: Asked, id: str, limit: int) -> None:  # noqa: A002 -- the name is what the help shows.
     """Show the executions of the conversation ID in the order they came, each below its caller."""
     with asked.analytics() as analytics:
         conversation_id = _resolve(asked, analytics, id)
         records = analytics.get_conversation(conversation_id, limit)
-        if asked.json:
-            screen.print_json(records)
+        if asked.is_for_programs:
+            asked.print(records)
             return
         ingestion = analytics.get_ingestion()
         out = Screen()

@@ -4,9 +4,10 @@ import click
 
 from tracklog.analytics.answers.endings import error_of
 from tracklog.analytics.commands import screen, units
-from tracklog.analytics.commands.asked import Asked, asks, option_agent, option_hours, option_limit, option_vault
+from tracklog.analytics.commands.asked import Asked, lists, option_agent, option_limit, option_vault
 from tracklog.analytics.commands.columns import Column
 from tracklog.analytics.commands.listing import Listed, print_list
+from tracklog.analytics.commands.period import Period, option_period
 from tracklog.analytics.commands.text import one_line
 from tracklog.analytics.record import Record
 from tracklog.processors.states import ExecutionStatus
@@ -18,8 +19,8 @@ from tracklog.processors.states import ExecutionStatus
 @option_vault
 @click.option("--conversation", metavar="ID", help="Only this conversation's.")
 @option_limit(20)
-@option_hours(None)
-@asks
+@option_period(None)
+@lists
 def command(
     asked: Asked,
     agent: str | None,
@@ -27,12 +28,12 @@ def command(
     vault: str | None,
     conversation: str | None,
     limit: int,
-    hours: float | None,
+    period: Period,
 ) -> None:
     """List executions, the newest first."""
     with asked.analytics() as analytics:
         records = analytics.get_recent_executions(
-            vault, agent, status, limit, conversation_id=conversation, hours=hours
+            vault, agent, status, limit, conversation_id=conversation, **period.asked
         )
         print_list(
             asked,
@@ -47,7 +48,9 @@ def command(
                 Listed(Column("CONVERSATION", drop=4), lambda record: one_line(record.conversation_id, 40) or "–"),
                 Listed(Column("NOTE", least=20, drop=1), note),
             ],
-            empty="No executions match." if agent or status or vault or conversation or hours else "No executions yet.",
+            empty="No executions match."
+            if agent or status or vault or conversation or period
+            else "No executions yet.",
             next_id=lambda record: record.status not in (ExecutionStatus.SUCCESS, ExecutionStatus.SKIPPED),
         )
 

@@ -4,10 +4,11 @@ import click
 
 from tracklog.analytics.answers.endings import error_of
 from tracklog.analytics.commands import screen, units
-from tracklog.analytics.commands.asked import Asked, asks, option_agent, option_hours, option_limit, option_vault
+from tracklog.analytics.commands.asked import Asked, lists, option_agent, option_limit, option_vault
 from tracklog.analytics.commands.columns import Column
 from tracklog.analytics.commands.failures import print_groups
 from tracklog.analytics.commands.listing import Listed, print_list
+from tracklog.analytics.commands.period import Period, option_period
 from tracklog.analytics.commands.text import one_line
 
 
@@ -17,17 +18,22 @@ from tracklog.analytics.commands.text import one_line
 )
 @option_agent
 @option_vault
-@option_hours(24.0)
+@option_period(24.0)
 @option_limit(100)
-@asks
-def command(asked: Asked, grouped: bool, agent: str | None, vault: str | None, hours: float, limit: int) -> None:
+@lists
+def command(asked: Asked, grouped: bool, agent: str | None, vault: str | None, period: Period, limit: int) -> None:
     """List executions that failed, timed out or crashed, the newest first."""
-    empty = f"Nothing failed in the last {units.hours(hours)}."
+    empty = f"Nothing failed {period}."
     with asked.analytics() as analytics:
         if grouped:
-            print_groups(asked, analytics, analytics.get_failure_groups(vault, hours, agent, limit), empty)
+            print_groups(
+                asked,
+                analytics,
+                analytics.get_failure_groups(vault, agent_name=agent, limit=limit, **period.asked),
+                empty,
+            )
             return
-        records = analytics.get_failed_executions(vault, hours, agent, limit)
+        records = analytics.get_failed_executions(vault, agent_name=agent, limit=limit, **period.asked)
         print_list(
             asked,
             analytics,

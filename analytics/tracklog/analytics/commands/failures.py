@@ -32,8 +32,8 @@ def print_groups(asked: Asked, analytics: "ExecutionAnalytics", groups: list[Rec
 
     :param empty: What to say when there are none.
     """
-    if asked.json:
-        screen.print_json(groups)
+    if asked.is_for_programs:
+        asked.print(groups)
         return
     out = Screen()
     shortest = short_ids(out, analytics, [group.execution_id for group in groups])

@@ -8,7 +8,7 @@ from typing import IO, Any, Final
 import click
 
 from tracklog.analytics.cli import EXTRA
-from tracklog.analytics.commands.asked import Given
+from tracklog.analytics.commands.asked import Format, Given
 
 COMMANDS: Final = {
     "ingest": ("ingest", "Follow log files into the database."),
@@ -157,4 +157,4 @@ def tracklog(context: click.Context, database: str | None, as_json: bool) -> Non
     Exit codes: 0 done, 1 failure, 2 usage or ambiguous id, 3 not found, 4 a check failed, 5 the database cannot be
     used.
     """
-    context.obj = Given(database, as_json)
+    context.obj = Given(database, Format.JSON if as_json else Format.TABLE)

@@ -41,8 +41,8 @@ def print_list(
     :param fresh: Say how far it can be trusted: for lists whose shortness is good news.
     :param next_id: Tells the execution that is worth being looked at next.
     """
-    if asked.json:
-        screen.print_json(records)
+    if asked.is_for_programs:
+        asked.print(records)
         return
     out = Screen()
     if not records:

@@ -7,7 +7,7 @@ import click
 from rich.text import Text
 
 from tracklog.analytics.commands import screen, units
-from tracklog.analytics.commands.asked import Asked, asks, option_limit
+from tracklog.analytics.commands.asked import Asked, asks, lists, option_limit
 from tracklog.analytics.commands.columns import Column
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.stores import option_host, with_store
@@ -29,13 +29,16 @@ def command() -> None:
 
 @command.command("list")
 @option_limit(100)
-@asks
+@lists
 def list_(asked: Asked, limit: int) -> None:
     """List lines that could not be read, the newest first."""
     with asked.analytics() as analytics:
         result = analytics.get_quarantined_lines(limit)
     if asked.json:
         screen.print_json(result)
+        return
+    if asked.is_for_programs:
+        asked.print(result.lines)
         return
     out = Screen()
     if not result.lines:

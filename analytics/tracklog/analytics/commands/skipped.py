@@ -3,9 +3,10 @@
 import click
 
 from tracklog.analytics.commands import screen, units
-from tracklog.analytics.commands.asked import Asked, asks, option_agent, option_hours, option_limit, option_vault
+from tracklog.analytics.commands.asked import Asked, lists, option_agent, option_limit, option_vault
 from tracklog.analytics.commands.columns import Column
 from tracklog.analytics.commands.listing import Listed, print_list
+from tracklog.analytics.commands.period import Period, option_period
 from tracklog.analytics.commands.text import one_line
 from tracklog.analytics.record import Record
 
@@ -13,13 +14,13 @@ from tracklog.analytics.record import Record
 @click.command("skipped")
 @option_agent
 @option_vault
-@option_hours(24.0)
+@option_period(24.0)
 @option_limit(100)
-@asks
-def command(asked: Asked, agent: str | None, vault: str | None, hours: float, limit: int) -> None:
+@lists
+def command(asked: Asked, agent: str | None, vault: str | None, period: Period, limit: int) -> None:
     """List executions whose agent stayed silent, the newest first, with the score and the reasoning."""
     with asked.analytics() as analytics:
-        records = analytics.get_skipped_executions(vault, hours, limit, agent_name=agent)
+        records = analytics.get_skipped_executions(vault, agent_name=agent, limit=limit, **period.asked)
         print_list(
             asked,
             analytics,
@@ -31,7 +32,7 @@ def command(asked: Asked, agent: str | None, vault: str | None, hours: float, li
                 Listed(Column("CONVERSATION", drop=2), lambda record: one_line(record.conversation_id, 40) or "–"),
                 Listed(Column("REASONING", least=20), lambda record: one_line(record.relevance_reasoning) or "–"),
             ],
-            empty=f"No agent stayed silent in the last {units.hours(hours)}.",
+            empty=f"No agent stayed silent {period}.",
             fresh=True,
         )
 

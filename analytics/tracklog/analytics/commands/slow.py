@@ -3,10 +3,11 @@
 import click
 
 from tracklog.analytics.commands import screen, units
-from tracklog.analytics.commands.asked import Asked, asks, option_agent, option_hours, option_limit, option_vault
+from tracklog.analytics.commands.asked import Asked, lists, option_agent, option_limit, option_vault
 from tracklog.analytics.commands.columns import Column
 from tracklog.analytics.commands.duration import Duration
 from tracklog.analytics.commands.listing import Listed, print_list
+from tracklog.analytics.commands.period import Period, option_period
 
 
 @click.command("slow")
@@ -20,13 +21,13 @@ from tracklog.analytics.commands.listing import Listed, print_list
 )
 @option_agent
 @option_vault
-@option_hours(24.0)
+@option_period(24.0)
 @option_limit(100)
-@asks
-def command(asked: Asked, over: float, agent: str | None, vault: str | None, hours: float, limit: int) -> None:
+@lists
+def command(asked: Asked, over: float, agent: str | None, vault: str | None, period: Period, limit: int) -> None:
     """List slow executions, the slowest first, and how long they waited for language models."""
     with asked.analytics() as analytics:
-        records = analytics.find_slow_executions(over, vault, hours, agent, limit)
+        records = analytics.find_slow_executions(over, vault, agent_name=agent, limit=limit, **period.asked)
         print_list(
             asked,
             analytics,
@@ -40,5 +41,5 @@ def command(asked: Asked, over: float, agent: str | None, vault: str | None, hou
                 Listed(Column("CALLS", right=True, drop=2), lambda record: units.count(record.llm_calls)),
                 Listed(Column("STARTED", drop=1), lambda record: units.moment(record.created_at)),
             ],
-            empty=f"Nothing took longer than {units.duration(over)} in the last {units.hours(hours)}.",
+            empty=f"Nothing took longer than {units.duration(over)} {period}.",
         )

@@ -6,9 +6,10 @@ import click
 from rich.text import Text
 
 from tracklog.analytics.commands import breakdown, screen, units
-from tracklog.analytics.commands.asked import Asked, asks, option_hours, option_vault
+from tracklog.analytics.commands.asked import Asked, lists, option_vault
 from tracklog.analytics.commands.columns import Column
 from tracklog.analytics.commands.freshness import freshness
+from tracklog.analytics.commands.period import Period, option_period
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import one_line
 from tracklog.analytics.record import Record
@@ -38,32 +39,34 @@ _COLUMNS = (
     help="Measure each agent, each of its methods, each model's calls, or each hour.",
 )
 @option_vault
-@option_hours(24.0)
-@asks
-def command(asked: Asked, agent: str | None, by: str | None, vault: str | None, hours: float) -> None:
+@option_period(24.0)
+@lists
+def command(asked: Asked, agent: str | None, by: str | None, vault: str | None, period: Period) -> None:
     """Measure AGENT, or every agent: success, durations, errors, LLM calls and tokens.
 
     Success is of the executions that ended and were not skipped. Percentiles are within 1 %.
     """
     with asked.analytics() as analytics:
         if by in ("method", "model", "hour"):
-            _answer_by(asked, analytics, by, agent, vault, hours)
+            _answer_by(asked, analytics, by, agent, vault, period)
             return
         if agent is not None:
-            report = analytics.analyze_agent_performance(agent, vault, hours)
-            if asked.json:
+            report = analytics.analyze_agent_performance(agent, vault, **period.asked)
+            if asked.json and not asked.given.fields:
                 screen.print_json(report)
+            elif asked.is_for_programs:
+                asked.print([report])
             else:
-                _print_one(asked, report, hours, analytics.get_ingestion())
+                _print_one(asked, report, period, analytics.get_ingestion())
             return
-        reports = analytics.performance_by_agent(hours, vault)
-        if asked.json:
-            screen.print_json(reports)
+        reports = analytics.performance_by_agent(vault_id=vault, **period.asked)
+        if asked.is_for_programs:
+            asked.print(reports)
             return
         ingestion = analytics.get_ingestion()
     out = Screen()
     if not reports:
-        out.print(Text(f"No executions in the last {units.hours(hours)}."), Text(), freshness(ingestion))
+        out.print(Text(f"No executions {period}."), Text(), freshness(ingestion))
         return
     out.print(out.table(_COLUMNS, map(_row, reports)), Text(), freshness(ingestion))
     worst = max(reports, key=lambda report: sum(report.common_errors.values()))
@@ -72,20 +75,22 @@ def command(asked: Asked, agent: str | None, by: str | None, vault: str | None, 
 
 
 def _answer_by(
-    asked: Asked, analytics: "ExecutionAnalytics", by: str, agent: str | None, vault: str | None, hours: float
+    asked: Asked, analytics: "ExecutionAnalytics", by: str, agent: str | None, vault: str | None, period: Period
 ) -> None:
     """Answer by methods, models or hours."""
     if by == "model":
-        reports = analytics.performance_by_model(hours, vault, agent)
+        reports = analytics.performance_by_model(vault_id=vault, agent_name=agent, **period.asked)
     else:
-        reports = analytics.performance_by("hour" if by == "hour" else "method", hours, vault, agent)
-    if asked.json:
-        screen.print_json(reports)
+        reports = analytics.performance_by(
+            "hour" if by == "hour" else "method", vault_id=vault, agent_name=agent, **period.asked
+        )
+    if asked.is_for_programs:
+        asked.print(reports)
         return
     out = Screen()
     if not reports:
         what = "LLM calls" if by == "model" else "executions"
-        out.print(Text(f"No {what} in the last {units.hours(hours)}."))
+        out.print(Text(f"No {what} {period}."))
     elif by == "model":
         breakdown.print_models(out, reports)
     elif by == "hour":
@@ -122,12 +127,10 @@ def _success(report: Record) -> str:
     return units.share(report.success_rate) if ended else units.NOTHING
 
 
-def _print_one(asked: Asked, report: Record, hours: float, ingestion: Record) -> None:
+def _print_one(asked: Asked, report: Record, period: Period, ingestion: Record) -> None:
     out = Screen()
     runs = units.plural(report.total_executions, "execution")
-    out.print(
-        Text(one_line(report.agent_name), "bold").append(f"  {runs} in the last {units.hours(hours)}", "not bold")
-    )
+    out.print(Text(one_line(report.agent_name), "bold").append(f"  {runs} {period}", "not bold"))
     if not report.total_executions:
         out.print(Text(), freshness(ingestion))
         out.hint(asked.hint("why", report.agent_name))

@@ -15,6 +15,9 @@ _DANGEROUS: Final = re.compile(
     "]"
 )
 
+_STEERS: Final = re.compile(b"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
+"""The same in UTF-8, so far as JSON lets it stand."""
+
 ELLIPSIS: Final = "…"
 
 
@@ -59,16 +62,21 @@ def shortened(text: str, width: int) -> str:
 
 
 def as_json(value: Any, *, indent: bool = False) -> bytes:
-    """Write a value as JSON, times in ISO 8601 and UTC."""
+    """Write a value as JSON, times in ISO 8601 and UTC; what steers a terminal is an escape, of the same meaning.
+
+    >>> as_json({"said": "\\x1b \\x9b \\u202e"})
+    b'{"said":"\\\\u001b \\\\u009b \\\\u202e"}'
+    """
     options = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
     try:
-        return orjson.dumps(value, option=options)
+        written = orjson.dumps(value, option=options)
     except orjson.JSONEncodeError:
         # orjson reads four times as deep a nesting as it writes.
         import json
 
         text = json.dumps(value, ensure_ascii=False, indent=2 if indent else None, default=_plain)
-        return text.encode("utf-8", "backslashreplace")
+        written = text.encode("utf-8", "backslashreplace")
+    return _STEERS.sub(lambda match: b"\\u%04x" % ord(match[0].decode()), written)
 
 
 def _plain(value: Any) -> str:
