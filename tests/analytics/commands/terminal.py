@@ -4,18 +4,27 @@ import os
 import pty
 import struct
 import sys
+from collections.abc import Mapping
 from fcntl import ioctl
 from termios import TIOCSWINSZ
 
 
-def seen(width: int, *arguments: str) -> str:
-    """Run a command on a terminal of so many columns, and give all it wrote."""
+def seen(width: int, *arguments: str, height: int = 500, exit_code: int = 0, settings: Mapping[str, str] = {}) -> str:
+    """Run a command on a terminal of so many columns, and give all it wrote.
+
+    :param settings: The environment's variables that are to be otherwise.
+    """
     pid, terminal = pty.fork()
     if pid == 0:
-        ioctl(1, TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+        ioctl(1, TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
         environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
+        environment |= {"TERM": "xterm-256color", **settings}
         code = "from tracklog.analytics.cli import main; main()"
-        os.execve(sys.executable, [sys.executable, "-c", code, *arguments], {**environment, "TERM": "xterm-256color"})
+        os.execve(
+            sys.executable,
+            [sys.executable, "-c", code, *arguments],
+            {**environment, "TERM": "xterm-256color", **settings},
+        )
     written = b""
     while True:
         try:
@@ -26,5 +35,5 @@ def seen(width: int, *arguments: str) -> str:
             break
         written += block
     os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert exit_code == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     return written.decode().replace("\r\n", "\n")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tracklog.analytics.commands.pager import pages
+
 if TYPE_CHECKING:
     from tracklog.analytics.faces import ExecutionAnalytics
 
@@ -137,9 +139,10 @@ def asks(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def lists(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command what `asks` does, and --format and --fields: for answers that are lists of records."""
+    """Give a command what `asks` and `pages` do, and --format and --fields: for answers that are lists of records."""
 
     @asks
+    @pages
     @click.option(
         "--format",
         "form",

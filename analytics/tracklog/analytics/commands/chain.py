@@ -9,6 +9,7 @@ from rich.tree import Tree
 from tracklog.analytics.commands import diagram, screen, units
 from tracklog.analytics.commands.asked import Asked, asks
 from tracklog.analytics.commands.listing import short_ids
+from tracklog.analytics.commands.pager import pages
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import one_line
 from tracklog.analytics.record import Record
@@ -32,6 +33,7 @@ _MOST_REASON: Final = 100
     help="For people, for Markdown, for Graphviz, for programs.",
 )
 @asks
+@pages
 def command(asked: Asked, id: str, form: str) -> None:  # noqa: A002 -- the name is what the help shows.
     """Draw the calls that led to the execution ID, from the root, and all that it led to."""
     with asked.analytics() as analytics:

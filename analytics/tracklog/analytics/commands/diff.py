@@ -11,6 +11,7 @@ from tracklog.analytics.commands.asked import Asked, asks
 from tracklog.analytics.commands.columns import Column
 from tracklog.analytics.commands.dialogue import dialogue
 from tracklog.analytics.commands.listing import short_ids
+from tracklog.analytics.commands.pager import pages
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import ELLIPSIS, one_line, safe
 from tracklog.analytics.errors import ExecutionNotFoundError
@@ -37,6 +38,7 @@ _TITLES: Final = {"input_data": "input", "output_data": "output", "current_stage
 @click.argument("id_b", metavar="ID")
 @click.option("--full", is_flag=True, help="Shorten nothing.")
 @asks
+@pages
 def command(asked: Asked, id_a: str, id_b: str, full: bool) -> None:
     """Compare two executions: where they first parted, then what else differs, and whose time.
 

@@ -13,6 +13,7 @@ from tracklog.analytics.commands.asked import Asked, asks
 from tracklog.analytics.commands.calls import call_title
 from tracklog.analytics.commands.dialogue import Dialogue, Said, dialogue
 from tracklog.analytics.commands.listing import short_ids
+from tracklog.analytics.commands.pager import pages
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import ELLIPSIS, one_line, safe
 from tracklog.analytics.record import Record
@@ -33,6 +34,7 @@ _ROLES: Final = {"system": "yellow", "user": "cyan", "assistant": "green", "tool
 @click.option("--diff", "pair", type=click.IntRange(min=1), nargs=2, metavar="A B", help="Compare two calls.")
 @click.option("--full", is_flag=True, help="Shorten nothing, and repeat what earlier calls sent.")
 @asks
+@pages
 def command(asked: Asked, id: str, number: int | None, pair: tuple[int, int] | None, full: bool) -> None:  # noqa: A002 -- the name is what the help shows.
     """Show what the execution ID asked of language models, and what they answered.
 

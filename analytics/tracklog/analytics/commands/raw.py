@@ -9,6 +9,7 @@ import click
 from tracklog.analytics.commands import screen
 from tracklog.analytics.commands.asked import Asked, asks
 from tracklog.analytics.commands.called import with_called
+from tracklog.analytics.commands.pager import pages
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import safe
 from tracklog.analytics.record import Record
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 @click.argument("id")
 @click.option("--tree", is_flag=True, help="With those of all that it called, in the order they were written.")
 @asks
+@pages
 def command(asked: Asked, id: str, tree: bool) -> None:  # noqa: A002 -- the name is what the help shows.
     """Print the lines of the execution ID as they stand in the log files, in the order they were written.
 

@@ -16,6 +16,7 @@ from tracklog.analytics.commands.columns import Column
 from tracklog.analytics.commands.lines import number_rows
 from tracklog.analytics.commands.listing import short_ids
 from tracklog.analytics.commands.logline import message_of
+from tracklog.analytics.commands.pager import pages
 from tracklog.analytics.commands.raw import execution_at
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import as_json, one_line, safe
@@ -40,6 +41,7 @@ _TRACEBACK: Final = 40
 @click.option("--at", "place", metavar="FILE:LINE", help="The execution that this line of a log file belongs to.")
 @click.option("--full", is_flag=True, help="Shorten nothing.")
 @asks
+@pages
 def command(asked: Asked, id: str | None, place: str | None, full: bool) -> None:  # noqa: A002 -- see the help.
     """Show all about the execution ID: record, lines, LLM calls, error, children, and where its lines stand."""
     if (id is None) == (place is None):

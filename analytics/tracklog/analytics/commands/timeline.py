@@ -10,6 +10,7 @@ from tracklog.analytics.commands import screen, units
 from tracklog.analytics.commands.asked import Asked, asks
 from tracklog.analytics.commands.bars import bar
 from tracklog.analytics.commands.columns import GAP
+from tracklog.analytics.commands.pager import pages
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import one_line
 from tracklog.analytics.errors import ExecutionNotFoundError
@@ -41,6 +42,7 @@ _LEGEND: Final = "█ on the critical path   ░ beside it   ▸ no end is known
 @click.option("--full", is_flag=True, help="Draw also what is too short to matter among very many.")
 @click.option("--depth", type=click.IntRange(min=0), metavar="N", help="Draw only so many levels.")
 @asks
+@pages
 def command(asked: Asked, id: str, depth: int | None, full: bool) -> None:  # noqa: A002 -- the name is what the help shows.
     """Draw where the time of the execution ID went: its stages, its LLM calls, and all that it called.
 

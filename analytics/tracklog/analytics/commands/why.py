@@ -10,6 +10,7 @@ from tracklog.analytics.commands.asked import Asked, asks, option_vault
 from tracklog.analytics.commands.columns import Column
 from tracklog.analytics.commands.freshness import freshness
 from tracklog.analytics.commands.listing import short_ids
+from tracklog.analytics.commands.pager import pages
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import one_line, safe
 from tracklog.analytics.record import Record
@@ -29,6 +30,7 @@ _STYLES = {
 @click.option("--conversation", metavar="ID", help="In this conversation.")
 @option_vault
 @asks
+@pages
 def command(asked: Asked, agent: str, conversation: str | None, vault: str | None) -> None:
     """Say why AGENT did not fire, with the evidence."""
     with asked.analytics() as analytics:
