@@ -9,3 +9,7 @@ class ExecutionNotFoundError(TracklogError):
 
 class AmbiguousIdError(TracklogError):
     """Several executions have ids that begin like this."""
+
+
+class StatementError(TracklogError):
+    """The database refuses a statement that somebody wrote."""

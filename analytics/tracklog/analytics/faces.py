@@ -21,6 +21,7 @@ from tracklog.analytics.answers import (
     losses,
     performance,
     prefixes,
+    sql,
     timeline,
     waterfall,
     why,
@@ -157,6 +158,7 @@ class ExecutionAnalytics(Connected):
     get_quarantined_lines = SyncAnswer(losses.get_quarantined_lines)
     resolve_prefix = SyncAnswer(prefixes.resolve_prefix)
     shortest_prefixes = SyncAnswer(prefixes.shortest_prefixes)
+    run_sql = SyncAnswer(sql.run_sql)
 
     def close(self) -> None:
         """Close the connections; more than once is fine, and a later question connects anew."""
@@ -200,6 +202,7 @@ class AsyncExecutionAnalytics(Connected):
     get_quarantined_lines = AsyncAnswer(losses.get_quarantined_lines)
     resolve_prefix = AsyncAnswer(prefixes.resolve_prefix)
     shortest_prefixes = AsyncAnswer(prefixes.shortest_prefixes)
+    run_sql = AsyncAnswer(sql.run_sql)
 
     async def close(self) -> None:
         """Close the connections; more than once is fine, and a later question connects anew."""

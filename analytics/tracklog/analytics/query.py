@@ -1,4 +1,4 @@
-"""Let each question be written once: a generator that yields selects, is sent their rows, and returns the answer.
+"""Let each question be written once: a generator that yields statements, is sent their rows, and returns the answer.
 
 A query knows no connection. `run` drives it on one that blocks, `run_async` on one that is awaited; both give it the
 same rows, so that the two faces cannot differ.
@@ -7,13 +7,17 @@ same rows, so that the two faces cannot differ.
 import datetime as dt
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select
+from sqlalchemy import ColumnElement, Connection, CursorResult, Select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.selectable import CompoundSelect
 
+from tracklog.analytics.errors import StatementError
 from tracklog.analytics.record import Record
+from tracklog.ingester.database import is_unreachable
 from tracklog.ingester.decode import name_of
 
 if TYPE_CHECKING:
@@ -21,7 +25,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Statement: TypeAlias = "Select[Any] | CompoundSelect[Any]"
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A statement in the database's own SQL, and how many of its rows are wanted; without a number it is all."""
+
+    sql: str
+    limit: int | None = None
+
+
+Statement: TypeAlias = "Select[Any] | CompoundSelect[Any] | Plain"
 Query: TypeAlias = Generator[Statement, list[Record], T]
 
 _CHUNK: Final = 500
@@ -35,7 +48,12 @@ def run(query: Query[T], connection: Connection) -> T:
     try:
         statement = next(query)
         while True:
-            statement = query.send([Record(row) for row in connection.execute(statement).mappings()])
+            if isinstance(statement, Plain):
+                with _told():
+                    rows = _rows(connection.exec_driver_sql(statement.sql), statement.limit)
+            else:
+                rows = [Record(row) for row in connection.execute(statement).mappings()]
+            statement = query.send(rows)
     except StopIteration as end:
         answer: T = end.value
         return answer
@@ -48,12 +66,57 @@ async def run_async(query: Query[T], connection: "AsyncConnection") -> T:
     try:
         statement = next(query)
         while True:
-            statement = query.send([Record(row) for row in (await connection.execute(statement)).mappings()])
+            if isinstance(statement, Plain):
+                with _told():
+                    rows = _rows(await connection.exec_driver_sql(statement.sql), statement.limit)
+            else:
+                rows = [Record(row) for row in (await connection.execute(statement)).mappings()]
+            statement = query.send(rows)
     except StopIteration as end:
         answer: T = end.value
         return answer
     finally:
         query.close()
+
+
+def _rows(result: CursorResult[Any], limit: int | None) -> list[Record]:
+    """Give the rows of somebody's own statement, whose columns may have the same name several times."""
+    if not result.returns_rows:
+        return []
+    names: list[str] = []
+    for name in result.keys():  # noqa: SIM118 -- it is no mapping.
+        times = 1
+        unique = name
+        while unique in names:
+            times += 1
+            unique = f"{name}_{times}"
+        names.append(unique)
+    rows = result.fetchall() if limit is None else result.fetchmany(limit)
+    return [Record(zip(names, row, strict=True)) for row in rows]
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell what is wrong with somebody's own statement.
+
+    :raises StatementError: The database refuses it.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        reason = reason_of(error)
+        is_write = getattr(error.orig, "sqlstate", None) == "25006"  # As a standby says it of all that write.
+        if reason == "interrupted" or (is_unreachable(error) and not is_write):
+            raise
+        raise StatementError(f"the database refuses the statement: {reason}") from error
+
+
+def reason_of(error: Exception) -> str:
+    """Give in a line what a driver says."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    reason = (str(cause) or type(cause).__name__).partition("\n")[0]
+    # The asyncpg dialect wraps the driver's message in its class.
+    return re.sub(r"^<class '[^']*'>: ", "", reason)
 
 
 def chunks(values: Iterable[T], size: int = _CHUNK) -> Iterator[Sequence[T]]:

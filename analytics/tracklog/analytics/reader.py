@@ -7,7 +7,6 @@ that the same connections serve callers with a running loop, with another one, a
 import asyncio
 import concurrent.futures
 import contextlib
-import re
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -16,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 import orjson
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
-from tracklog.analytics.query import Query, run, run_async
+from tracklog.analytics.query import Query, reason_of, run, run_async
 from tracklog.ingester.database import advice_on, database_url, is_unreachable, open_reader, shown
 from tracklog.ingester.errors import DatabaseError, DatabaseUnreachableError, SchemaError
 from tracklog.ingester.migrate import check
@@ -193,6 +192,10 @@ def translated(url: URL) -> Iterator[None]:
     """Turn what the drivers raise into errors that say what to do."""
     try:
         yield
+    except OperationalError as error:
+        if str(error.orig) == "interrupted":  # What SQLite makes of Ctrl-C.
+            raise KeyboardInterrupt from error
+        raise _translation(error, url) from error
     except (DBAPIError, OSError, TimeoutError) as error:
         raise _translation(error, url) from error
 
@@ -200,9 +203,7 @@ def translated(url: URL) -> Iterator[None]:
 def _translation(error: Exception, url: URL) -> DatabaseError:
     """Say in one line what the driver's error means for whoever asks."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    reason = (str(cause) or type(cause).__name__).partition("\n")[0]
-    # The asyncpg dialect wraps the driver's message in its class.
-    reason = re.sub(r"^<class '[^']*'>: ", "", reason)
+    reason = reason_of(error)
     state = str(getattr(cause, "sqlstate", None) or "")
     if state in _MISSING_STATES or reason.startswith(_MISSING):
         return SchemaError(

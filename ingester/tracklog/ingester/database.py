@@ -41,6 +41,9 @@ _CONNECT_SECONDS: Final = 10
 _ANSWER_SECONDS: Final = 60
 """A server that is connected and answers nothing is given up after this: longer than a batch waits for a lock."""
 
+_STEPS: Final = 100_000
+"""After so many steps of SQLite, about a millisecond, Python looks whether somebody pressed Ctrl-C."""
+
 _UNREADABLE: Final = "the database URL cannot be read; write sqlite:///PATH or postgresql://USER@HOST/NAME"
 
 _ALMOST_URL: Final = re.compile(r"(?:sqlite|postgres)[\w+]*(?::|//)|[a-z][a-z0-9+]+:/", re.IGNORECASE)
@@ -164,6 +167,7 @@ def open_reader(url: str) -> Engine:
         URL.create("sqlite", database=f"file:{quote(str(path.resolve()))}", query=query),
         connect_args={"isolation_level": None, "timeout": _BUSY_SECONDS, "check_same_thread": False},
     )
+    event.listen(engine, "connect", _let_interrupt)
     event.listen(engine, "begin", _begin_deferred)
     return engine
 
@@ -194,6 +198,11 @@ def _set_up_writer(connection: Any, _record: Any) -> None:
     for statement in _SQLITE_WRITER:
         cursor.execute(statement)
     cursor.close()
+
+
+def _let_interrupt(connection: Any, _record: Any) -> None:
+    # While SQLite works, Python sees no signal but in here; then the statement ends with the error "interrupted".
+    connection.set_progress_handler(lambda: 0, _STEPS)
 
 
 def _begin_immediate(connection: Any) -> None:

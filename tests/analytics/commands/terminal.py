@@ -9,9 +9,17 @@ from fcntl import ioctl
 from termios import TIOCSWINSZ
 
 
-def seen(width: int, *arguments: str, height: int = 500, exit_code: int = 0, settings: Mapping[str, str] = {}) -> str:
+def seen(
+    width: int,
+    *arguments: str,
+    height: int = 500,
+    exit_code: int = 0,
+    settings: Mapping[str, str] = {},
+    typed: str = "",
+) -> str:
     """Run a command on a terminal of so many columns, and give all it wrote.
 
+    :param typed: What somebody types meanwhile.
     :param settings: The environment's variables that are to be otherwise.
     """
     pid, terminal = pty.fork()
@@ -25,6 +33,7 @@ def seen(width: int, *arguments: str, height: int = 500, exit_code: int = 0, set
             [sys.executable, "-c", code, *arguments],
             {**environment, "TERM": "xterm-256color", **settings},
         )
+    os.write(terminal, typed.encode())
     written = b""
     while True:
         try:

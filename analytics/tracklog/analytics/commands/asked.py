@@ -71,6 +71,13 @@ class Asked:
         return self.given.database or default_url()
 
     @property
+    def shown(self) -> str:
+        """The database's URL without its password, which has no place on a screen."""
+        from tracklog.ingester.database import database_url, shown
+
+        return shown(database_url(self.url))
+
+    @property
     def is_configured(self) -> bool:
         """Whether somebody said which database: by an option or by the environment."""
         return bool(self.given.database or os.environ.get("TRACKLOG_DATABASE_URL"))
@@ -117,11 +124,7 @@ class Asked:
         command = shlex.join(("tracklog", *arguments))
         if self.given.database is None:
             return command
-        from tracklog.ingester.database import database_url, shown
-
-        # A password has no place on a screen.
-        safe = shown(database_url(self.given.database))
-        return f"{command} --db {shlex.quote(safe if '***' in safe else self.given.database)}"
+        return f"{command} --db {shlex.quote(self.shown if '***' in self.shown else self.given.database)}"
 
 
 def asks(command: Callable[..., None]) -> Callable[..., None]:
@@ -139,10 +142,14 @@ def asks(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def lists(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command what `asks` and `pages` do, and --format and --fields: for answers that are lists of records."""
+    """Give a command what `formats` and `pages` do: for answers that are lists of records."""
+    return formats(pages(command))
+
+
+def formats(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command what `asks` does, and --format and --fields."""
 
     @asks
-    @pages
     @click.option(
         "--format",
         "form",

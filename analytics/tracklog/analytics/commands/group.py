@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "chain": ("chain", "Draw who called whom."),
     "conversation": ("conversation", "Show a conversation's executions on one time line."),
     "diff": ("diff", "Show where two executions parted."),
+    "sql": ("sql", "Ask the database in SQL, reading only."),
     "export": ("export", "Export executions as lines, a trace, or a page."),
     "doctor": ("doctor", "Say whether everything that was written is in the database."),
     "quarantine": ("quarantine", "Look at log lines that could not be read."),

@@ -30,14 +30,31 @@ def pages(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--no-pager", is_flag=True, help="Print long answers straight to the terminal.")
     @functools.wraps(command)
     def run(*args: Any, no_pager: bool, **options: Any) -> None:
-        chosen = None if no_pager else _chosen()
-        if chosen is None:
-            command(*args, **options)
-            return
-        with _paged(chosen):
+        with paged(no_pager=no_pager):
             command(*args, **options)
 
     return run
+
+
+@contextmanager
+def paged(*, no_pager: bool = False) -> Iterator[None]:
+    """Let what is printed here go through a pager if a terminal is too low for it."""
+    command = None if no_pager else _chosen()
+    if command is None:
+        yield
+        return
+    terminal = sys.stdout
+    pager = _Pager(command, terminal)
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(pager), terminal.encoding, terminal.errors)
+    try:
+        yield
+    finally:
+        try:
+            with suppress(BrokenPipeError):  # Whoever read has read enough.
+                sys.stdout.flush()
+        finally:
+            sys.stdout = terminal
+            pager.finish()
 
 
 def _chosen() -> list[str] | None:
@@ -50,23 +67,6 @@ def _chosen() -> list[str] | None:
     except ValueError:  # A quote that does not end.
         return None
     return command if command and command != ["cat"] and shutil.which(command[0]) else None
-
-
-@contextmanager
-def _paged(command: list[str]) -> Iterator[None]:
-    terminal = sys.stdout
-    pager = _Pager(command, terminal)
-    # Closed by nobody but the next line, since whoever holds it may write to it until then.
-    sys.stdout = io.TextIOWrapper(io.BufferedWriter(pager), terminal.encoding, terminal.errors)
-    try:
-        yield
-    finally:
-        try:
-            with suppress(BrokenPipeError):  # Whoever read has read enough.
-                sys.stdout.flush()
-        finally:
-            sys.stdout = terminal
-            pager.finish()
 
 
 class _Pager(io.RawIOBase):

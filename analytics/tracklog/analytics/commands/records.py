@@ -84,7 +84,9 @@ def _print_table(records: Sequence[Mapping[str, Any]], fields: Sequence[str]) ->
 
 def _read(value: Any) -> str:
     """Write a value for people."""
-    return units.moment(value) if isinstance(value, dt.datetime) else _cell(value, one_line)
+    if isinstance(value, dt.datetime):
+        return units.moment(value)
+    return _cell(round(value, 3) if isinstance(value, float) else value, one_line)
 
 
 def _cell(value: Any, clean: Callable[[str], str]) -> str:

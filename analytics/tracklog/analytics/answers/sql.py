@@ -1,0 +1,17 @@
+"""Answer what somebody asks in SQL."""
+
+from tracklog.analytics.query import Plain, Query
+from tracklog.analytics.record import Record
+
+
+def run_sql(statement: str, limit: int | None = None) -> Query[list[Record]]:
+    """Run a statement in the database's own SQL, in a transaction that cannot write.
+
+    Values are as the database has them: on SQLite times are texts in UTC, and JSON is text.
+
+    :param statement: One statement.
+    :param limit: At most so many rows; all without.
+    :return: The rows; of columns of the same name the later ones are numbered: ``id``, ``id_2``.
+    :raises StatementError: The database refuses it.
+    """
+    return (yield Plain(statement, limit))
