@@ -239,8 +239,11 @@ LINES = st.dictionaries(
     | st.integers(-9, 9)
     | st.none()
     | st.booleans()
-    | st.lists(TEXTS, max_size=2)
-    | st.dictionaries(TEXTS, TEXTS),
+    | st.recursive(
+        TEXTS | st.just(7),
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXTS, inner, max_size=2),
+        max_leaves=6,
+    ),
     max_size=5,
 )
 
@@ -255,13 +258,22 @@ def test_what_was_learned_changes_nothing(lines: list[dict[str, Any]]) -> None:
 
 
 def test_what_is_learned_is_bounded() -> None:
-    """Where texts are data, they do not fill the memory, and the program's own are learned again."""
+    """Where keys and texts are data, they do not fill the memory."""
     redactor = Redactor()
-    for number in range(300_000):
-        fields = {"event": "the same", "one": f"{number}", "two": f"{-number}"}
-        line = b"{}" if number % 100 else orjson.dumps(fields)
+    for number in range(20_000):
+        fields = {"event": "the same", f"k{number}": f"{number}" * 40, "nested": {f"n{number}": [f"{-number}" * 40]}}
+        line = orjson.dumps(fields)
         assert line is redactor.redacted(fields, line)
-    assert len(redactor._plain) < 5000
+    assert len(redactor._keys) <= 4096
+    assert sum(map(len, redactor._texts)) <= 1 << 20
+
+
+def test_what_an_object_is_meanwhile_does_not_count() -> None:
+    """What was written is looked through, whatever another thread has made of the object since."""
+    fields: dict[str, Any] = {"event": "sent", "headers": {"note": "Bearer abcdef0123456789"}}
+    line = orjson.dumps(fields)
+    fields["headers"].clear()
+    assert b'{"event":"sent","headers":{"note":"Bearer [redacted]"}}' == Redactor().redacted(fields, line)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Set structlog up, with the log first and a console for people."""
 
+import contextvars
 import logging
 import os
 import sys
@@ -7,11 +8,12 @@ from collections.abc import Iterable
 from typing import IO, Any, Final
 
 import structlog
-from structlog.typing import EventDict, Processor
+from structlog.contextvars import STRUCTLOG_KEY_PREFIX
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from tracklog.processors import console as lifecycle_console
 from tracklog.processors.console import print_line
-from tracklog.processors.processor import ExecutionLog
+from tracklog.processors.processor import LEVEL_OF_METHOD, ExecutionLog
 from tracklog.processors.writer import Durability
 
 _LEVELS: Final = (logging.NOTSET, logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
@@ -73,12 +75,7 @@ def configure(
         durability=durability,
         stream=stream,
     )
-    processors: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.StackInfoRenderer(),
-        log,
-    ]
+    processors: list[Processor] = [_gathered, log]
     if console is None:
         console = sys.stderr is not None and sys.stderr.isatty()
     if console:
@@ -92,6 +89,7 @@ def configure(
         factory: Any = _Console
     else:
         lifecycle_console.use(None, threshold)
+        processors.append(_shown_nowhere)
         factory = _Silent
     structlog.configure(
         processors=processors,
@@ -100,6 +98,35 @@ def configure(
         cache_logger_on_first_use=True,
     )
     return log
+
+
+_rendered_stack: Final = structlog.processors.StackInfoRenderer()
+
+_bound: Final[dict[contextvars.ContextVar[Any], str]] = {}
+"""The key that each context variable of structlog binds; no key for those of others."""
+
+_MOST_BOUND: Final = 1000
+"""Programs have few; but those that make ever new ones must not fill the memory."""
+
+
+def _gathered(logger: WrappedLogger, method_name: str, event_dict: EventDict) -> EventDict:
+    """Do what `merge_contextvars`, `add_log_level` and `StackInfoRenderer` do, in a third of their time."""
+    for variable, value in contextvars.copy_context().items():
+        key = _bound.get(variable)
+        if key is None:
+            if len(_bound) > _MOST_BOUND:
+                _bound.clear()
+            of_structlog = variable.name.startswith(STRUCTLOG_KEY_PREFIX)
+            key = _bound[variable] = variable.name.removeprefix(STRUCTLOG_KEY_PREFIX) if of_structlog else ""
+        if key and value is not Ellipsis:
+            event_dict.setdefault(key, value)
+    event_dict["level"] = LEVEL_OF_METHOD.get(method_name, method_name)
+    return _rendered_stack(logger, method_name, event_dict) if "stack_info" in event_dict else event_dict
+
+
+def _shown_nowhere(_logger: WrappedLogger, _method_name: str, _event_dict: EventDict) -> bytes:
+    """Render nothing, which is cheaper to be passed on than the event."""
+    return b""
 
 
 def _level(level: int | str) -> int:

@@ -21,11 +21,14 @@ from tracklog.processors.writers import writer_for
 
 LOG_DIR_VARIABLE: Final = "TRACKLOG_LOG_DIR"
 
-_LEVELS: Final[Mapping[str, str]] = {"warn": "warning", "exception": "error", "fatal": "critical"}
+LEVEL_OF_METHOD: Final[Mapping[str, str]] = {"warn": "warning", "exception": "error", "fatal": "critical"}
 """Methods of loggers that are not named like their level."""
 
 _NOT_WRITTEN: Final = ("timestamp", "_record", "_from_structlog", "_logger", "_name")
 """Keys of others' machinery; the line has a time of its own."""
+
+_OF_OTHERS: Final = frozenset((*_NOT_WRITTEN, *STAMP_KEYS, "exc_info", "exception", "positional_args"))
+"""Keys that have a meaning in structlog, in the standard library's logging, or in the line."""
 
 
 class _Written(threading.local):
@@ -86,7 +89,7 @@ class ExecutionLog:
         try:
             record = event_dict.get("_record")
             # A record that passes several handlers passes here for each.
-            if not isinstance(record, logging.LogRecord):
+            if record is None or not isinstance(record, logging.LogRecord):
                 self.write(_fields(logger, method_name, event_dict, None))
             elif self._writer.records.add(record):
                 self.write(_fields(logger, method_name, event_dict, record))
@@ -127,25 +130,16 @@ def _fields(
 ) -> dict[str, Any]:
     """Give the fields of an event's line."""
     fields = dict(event_dict)
-    for name in _NOT_WRITTEN:
-        fields.pop(name, None)
-    if "seq" in fields or "writer" in fields:
-        # The caller's own keys of these names give way to the stamp's, and are kept.
-        fields = {f"{name}_" if name in STAMP_KEYS else name: value for name, value in fields.items()}
+    if not _OF_OTHERS.isdisjoint(fields):
+        fields = _without_others(fields)
     if "event" not in fields:
         fields["event"] = ""
     if "level" not in fields:
-        fields["level"] = _LEVELS.get(method_name, method_name)
+        fields["level"] = LEVEL_OF_METHOD.get(method_name, method_name)
     if "logger" not in fields:
         logger_name = record.name if record is not None else getattr(logger, "name", None)
         if isinstance(logger_name, str):
             fields["logger"] = logger_name
-    if "exc_info" in fields:
-        _render_exception(fields)
-    elif type(fields.get("exception")) is list:
-        fields["exception"] = [_without_locals(error) for error in fields["exception"]]
-    if "positional_args" in fields:
-        _interpolate(fields)
     run = current_execution()
     named = fields.get("execution_id")
     if isinstance(named, str) and len(named) > MAX_ID_LENGTH:
@@ -158,6 +152,22 @@ def _fields(
                 fields["agent_name"] = run.agent_name
         elif fields.get("agent_name") == run.agent_name:
             del fields["agent_name"]  # Of the context; the line is about another execution.
+    return fields
+
+
+def _without_others(fields: dict[str, Any]) -> dict[str, Any]:
+    """Do what is to be done with keys that have a meaning of their own; few events have any."""
+    for name in _NOT_WRITTEN:
+        fields.pop(name, None)
+    if "seq" in fields or "writer" in fields:
+        # The caller's own keys of these names give way to the stamp's, and are kept.
+        fields = {f"{name}_" if name in STAMP_KEYS else name: value for name, value in fields.items()}
+    if "exc_info" in fields:
+        _render_exception(fields)
+    elif type(fields.get("exception")) is list:
+        fields["exception"] = [_without_locals(error) for error in fields["exception"]]
+    if "positional_args" in fields:
+        _interpolate(fields)
     return fields
 
 

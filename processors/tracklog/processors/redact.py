@@ -23,12 +23,15 @@ _NO_WORD: Final = re.compile(r"[\W_]+")
 _REMEMBERED_KEYS: Final = 4096
 """Keys are few and come again; but where keys are data, they must not fill the memory."""
 
-_LONGEST_PLAIN: Final = 100
+_REMEMBERED_TEXT: Final = 1 << 20
+"""Characters of texts that are remembered as clear: most of what a program logs, and what it sends to language models
+again and again, is the same."""
+
+_LONGEST_TEXT: Final = 1 << 14
 """A longer text is rarely the same again."""
 
-_LOOKS_AT_FIRST: Final = 200
-_LOOKS_EACH: Final = 16
-"""Of the lines that must be looked through whole, so many of the first, and then one of so many, are learned from."""
+_LONGEST_LINE: Final = 1 << 18
+"""A longer line is looked through as it is."""
 
 _NO_TEXT: Final = frozenset((int, float, bool, type(None)))
 
@@ -63,48 +66,93 @@ class Redactor:
         self._key = re.compile(rf'(?:{words})[^\w"\\]{{0,8}}\\{{0,7}}"\s{{0,8}}[:,]')
         self._known: dict[str, bool] = {}
         self._every_mark = (*self._marks, *CREDENTIAL_MARKS)
-        self._plain: set[str] = set()
-        """Keys and short texts that have nothing of a secret: most of a program's are always the same."""
-        self._looks = 0
+        self._keys: set[str] = set()
+        """Keys that are known to name no secret, and to be none."""
+        self._texts: set[str] = set()
+        """Texts that are known to hold no secret."""
+        self._room = _REMEMBERED_TEXT
 
     def redacted(self, fields: Mapping[Any, Any], line: bytes) -> bytes:
         """Give the line of these fields without its secrets; quickly, where most of it was seen before."""
-        if self._is_clear(fields):
-            return line
-        cleaned = self(line)
-        self._looks += 1
-        if cleaned is line and (self._looks < _LOOKS_AT_FIRST or self._looks % _LOOKS_EACH == 0):
-            self._learn(fields)
-        return cleaned
+        try:
+            is_clear = self._is_clear(fields, line)
+        except Exception:  # noqa: BLE001 -- keys of other types, texts that are no Unicode, deep nesting.
+            is_clear = False
+        return line if is_clear else self(line)
 
-    def _is_clear(self, fields: Mapping[Any, Any]) -> bool:
-        """Tell whether all keys and texts are known as plain, but for one, and all other values are no texts."""
-        plain = self._plain
-        unknown: str | None = None
+    def _is_clear(self, fields: Mapping[Any, Any], line: bytes) -> bool:
+        """Tell whether there is no secret in the line, text by text, of which only unknown ones are looked through.
+
+        A secret lies within one text, or its key tells. So a line is clear when each of its keys and texts is.
+        """
+        keys, texts = self._keys, self._texts
+        unknown: list[str] = []
         for key, value in fields.items():
-            if key not in plain:
+            if key not in keys and not self._is_clear_key(key):
                 return False
             kind = type(value)
             if kind is str:
-                if value not in plain:
-                    if unknown is not None or len(value) > _LONGEST_PLAIN:
-                        return False
-                    unknown = value
+                if value not in texts:
+                    unknown.append(value)
             elif kind not in _NO_TEXT:
+                if len(line) > _LONGEST_LINE:
+                    return False
+                # What was written counts, and not what an object is meanwhile.
+                unknown = []
+                if not self._gather(orjson.loads(line), unknown):
+                    return False
+                break
+        if not unknown:
+            return True
+        if suspicious := [text for text in unknown if not self._is_plain(text)]:
+            encoded = orjson.dumps(suspicious)
+            if self(encoded) != encoded:
                 return False
-        return unknown is None or self._is_plain(unknown)
-
-    def _learn(self, fields: Mapping[Any, Any]) -> None:
-        plain = self._plain
-        if len(plain) > _REMEMBERED_KEYS:
-            plain.clear()
-        for text in (*fields.keys(), *fields.values()):
-            if type(text) is str and len(text) <= _LONGEST_PLAIN and text not in plain and self._is_plain(text):
-                plain.add(text)
+        for text in unknown:
+            if len(text) <= _LONGEST_TEXT:
+                self._room -= len(text) + 1
+                if self._room < 0:
+                    texts.clear()
+                    self._room = _REMEMBERED_TEXT
+                texts.add(text)
+        return True
 
     def _is_plain(self, text: str) -> bool:
+        """Tell whether there is nothing in a text that every secret has."""
         lower = text.lower()
-        return not any(mark in lower for mark in self._every_mark)
+        for mark in self._every_mark:  # noqa: SIM110 -- half the time of all().
+            if mark in lower:
+                return False
+        return True
+
+    def _gather(self, value: Any, unknown: list[str]) -> bool:
+        """Gather the texts that are not known as clear; tells whether the keys are."""
+        kind = type(value)
+        if kind is str:
+            if value not in self._texts:
+                unknown.append(value)
+        elif kind is dict:
+            keys = self._keys
+            for key, item in value.items():
+                if (key not in keys and not self._is_clear_key(key)) or not self._gather(item, unknown):
+                    return False
+        elif kind is list:
+            if len(value) == 2 and type(value[0]) is str and self._is_secret(value[0]):
+                return False  # Perhaps a header.
+            for item in value:
+                if type(item) not in _NO_TEXT and not self._gather(item, unknown):
+                    return False
+        return True
+
+    def _is_clear_key(self, key: str) -> bool:
+        encoded = orjson.dumps([key])
+        if self._is_secret(key) or self(encoded) != encoded:
+            return False
+        if len(key) <= _LONGEST_KEY:
+            if len(self._keys) >= _REMEMBERED_KEYS:
+                self._keys.clear()
+            self._keys.add(key)
+        return True
 
     def __call__(self, line: bytes) -> bytes:
         """Give the line, a JSON object, without its secrets."""
