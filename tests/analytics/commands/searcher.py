@@ -23,7 +23,7 @@ class Searcher:
     def run(self, *arguments: str, code: int = 0, stdin: bytes | None = None) -> Result:
         """Run a command."""
         done = CliRunner(env=self.environment).invoke(tracklog, list(arguments), input=stdin)
-        assert done.exit_code == code, done.output
+        assert done.exit_code == code, (done.output, done.exception)
         return done
 
     def lines(self, *arguments: str) -> list[str]:

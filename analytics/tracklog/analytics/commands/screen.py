@@ -52,6 +52,10 @@ class Screen:
         for part in parts:
             click.echo(self._rendered(part), color=self.is_terminal)
 
+    def styled(self, text: Text) -> str:
+        """Give a text with the terminal's colours in it, on one line."""
+        return self._rendered(text, soft_wrap=True)
+
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str | Text]]) -> Table:
         """Lay out a table, fitted to this screen."""
         cells = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]

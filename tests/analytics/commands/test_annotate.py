@@ -1,0 +1,104 @@
+"""Test adding to log lines what became of their executions."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analytics.commands.searcher import LINES, Searcher, searched
+from ingester.lines import dumps, stamped
+
+
+@pytest.fixture
+def search(database: str, tmp_path: Path) -> Searcher:
+    """Give two executions of which one failed."""
+    return searched(database, tmp_path)
+
+
+def test_each_line_says_what_became_of_its_execution(search: Searcher) -> None:
+    """Line in, line out: what became of the execution, then the line as it came."""
+    lines = dumps(LINES[3], LINES[7]).decode().splitlines()
+    first, second = search.run("annotate", stdin=dumps(LINES[3], LINES[7])).stdout.splitlines()
+    assert ["Critic  success  1.5 s", lines[0]] == [part.strip() for part in first.split("│ ")]
+    assert ["Editor  failed  parse  –", lines[1]] == [part.strip() for part in second.split("│ ")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"plain text",
+        b'{"event":"of none"}',
+        b"",
+        b"[1, 2]",
+        b'{"broken',
+        "ä\x1b[2J\udcff".encode(errors="surrogateescape"),
+    ],
+)
+def test_other_lines_pass(search: Searcher, line: bytes) -> None:
+    """A line of no execution comes out as it went in, byte by byte."""
+    assert line + b"\n" == search.run("annotate", stdin=line + b"\n").stdout_bytes
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "logs/a.jsonl:12:{}",
+        "[pod/agents-0/main] {}",
+        "2026-11-23T10:00:00.1Z stdout F {}",
+    ],
+)
+def test_lines_behind_something(search: Searcher, line: str) -> None:
+    """What grep, kubectl and the runtimes of containers put in front is no hindrance, and stays."""
+    whole = line.replace("{}", dumps(LINES[3]).decode().strip())
+    (printed,) = search.run("annotate", stdin=f"{whole}\n".encode()).stdout.splitlines()
+    assert printed.startswith("Critic  success")
+    assert printed.endswith(f"│ {whole}")
+
+
+def test_docker_lines(search: Searcher) -> None:
+    """A line within Docker's own JSON belongs to the execution it names."""
+    line = json.dumps({"log": dumps(LINES[3]).decode(), "stream": "stdout", "time": "2026-11-23T10:00:00Z"})
+    assert search.run("annotate", stdin=f"{line}\n".encode()).stdout.startswith("Critic  success")
+
+
+def test_what_the_database_has_not(search: Searcher) -> None:
+    """A line that was not ingested yet says so, with the agent that it names itself."""
+    line = dumps(stamped("x", 1, execution_id="new", agent_name="Novice"))
+    assert search.run("annotate", stdin=line).stdout.startswith("Novice  not in the database yet")
+
+
+def test_json(search: Searcher) -> None:
+    """Each line becomes an object with its execution, or with none."""
+    stdin = dumps(LINES[3]) + b"plain\n" + dumps({"event": "x", "execution": "own", "execution_id": "e1"})
+    first, second, third = map(json.loads, search.run("annotate", "--json", stdin=stdin).stdout.splitlines())
+    assert ("reading chapter", "success") == (first["event"], first["execution"]["status"])
+    assert {"message": "plain", "execution": None} == second
+    assert ("own", "failed") == (third["execution"], third["execution_"]["status"])
+
+
+def test_lines_come_out_at_once(search: Searcher) -> None:
+    """A stream that goes on is annotated while it does."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from tracklog.analytics.cli import main; main()", "annotate"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, **search.environment},
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for line in LINES[:3]:
+        process.stdin.write(dumps(line))
+        process.stdin.flush()
+        assert process.stdout.readline().endswith(dumps(line))
+    rest, _ = process.communicate(b"without an end")
+    assert b"without an end\n" == rest
+    assert 0 == process.returncode
+
+
+def test_without_a_database(tmp_path: Path) -> None:
+    """Without a database there is nothing to add, and that is said."""
+    done = Searcher(f"sqlite:///{tmp_path}/none.db", tmp_path).run("annotate", stdin=b"x\n", code=5)
+    assert "there is no database" in done.stderr
