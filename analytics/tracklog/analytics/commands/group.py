@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "llm": ("llm", "Show what was said to language models, and their answers."),
     "lines": ("raw", "Print the lines of an execution as they stand in the files."),
     "grep": ("grep", "Search log files; say what became of each execution."),
+    "tail": ("tail", "Print the last log lines, and follow what comes."),
     "annotate": ("annotate", "Add to log lines of a pipe what became of their executions."),
     "why": ("why", "Say why an agent did not fire."),
     "failed": ("failed", "List executions that failed, timed out or crashed."),

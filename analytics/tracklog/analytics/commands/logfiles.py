@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,9 +10,21 @@ from tracklog.analytics.commands.asked import Asked
 from tracklog.analytics.commands.known import Known
 from tracklog.analytics.commands.text import safe
 
+if TYPE_CHECKING:
+    from tracklog.ingester.discover import Discovery
+
 
 def log_files(asked: Asked, known: Known, paths: Sequence[str]) -> Iterator[tuple[str, os.stat_result]]:
     """Give the log files below some paths, or below those that this host's ingester follows.
+
+    :raises click.UsageError: No path is named, and none is known; or one is not there.
+    """
+    for found in discovery_of(asked, known, paths).scan():
+        yield found.path, found.status
+
+
+def discovery_of(asked: Asked, known: Known, paths: Sequence[str]) -> "Discovery":
+    """Give what scans for the log files below some paths, or below those that this host's ingester follows.
 
     :raises click.UsageError: No path is named, and none is known; or one is not there.
     """
@@ -23,8 +36,7 @@ def log_files(asked: Asked, known: Known, paths: Sequence[str]) -> Iterator[tupl
         if paths:
             raise click.UsageError(f"there is no {' and no '.join(map(safe, missing))}")
         discovery = Discovery([path for path in chosen if path not in missing], complain, _database_file(asked))
-    for found in discovery.scan():
-        yield found.path, found.status
+    return discovery
 
 
 def _followed(known: Known) -> list[str]:

@@ -1,7 +1,7 @@
 """Understand a line that was found, as the ingester would."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -10,6 +10,10 @@ from tracklog.ingester.decode import Event, decode
 from tracklog.ingester.fold import LOG_COLUMNS, fold
 from tracklog.ingester.read import MAX_LINE_BYTES
 from tracklog.ingester.unwrap import Unwrapper
+from tracklog.processors.line import STAMP_KEYS
+
+_SHOWN: Final = frozenset((*STAMP_KEYS, "level", "event", "kind", "logger"))
+"""What a log row has a column for, or nobody looks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ def entry_of(text: bytes, offset: int = 0) -> Entry:
                 "level": fields.get("level"),
                 "message": fields.get("event"),
                 "kind": event.kind,
-                "data": fields,
+                "data": {name: value for name, value in fields.items() if name not in _SHOWN},
                 "line_offset": offset,
             }
         )

@@ -79,6 +79,11 @@ def inverted(spans: Callable[[Block, int], Iterator[Span]]) -> Callable[[Block, 
     return others
 
 
+def every_line(block: Block, end: int) -> Iterator[Span]:
+    """Give all lines, those without any byte left out."""
+    return _lines(block, 0, end)
+
+
 def _lines(block: Block, place: int, end: int) -> Iterator[Span]:
     while place < end:
         stop = block.find(b"\n", place, end)

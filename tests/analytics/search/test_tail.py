@@ -1,0 +1,119 @@
+"""Test reading the last lines of files, and following them."""
+
+import gzip
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracklog.analytics.search.tail import Follower, Part, backwards
+from tracklog.ingester.discover import Discovery
+
+
+def complain(path: str, error: OSError) -> None:
+    """Let nothing go wrong."""
+    raise AssertionError(f"{path}: {error}")
+
+
+def followed(directory: Path) -> Follower:
+    """Begin to follow a directory."""
+    follower = Follower(Discovery([str(directory)], complain).scan, complain)
+    follower.start()
+    return follower
+
+
+def new(follower: Follower) -> list[bytes]:
+    """Give the lines that have come."""
+    return [line for _, line in follower.new_lines()]
+
+
+LINE = st.binary(max_size=300).filter(lambda line: not {10, 0, 13} & set(line)) | st.integers(1, 200_000).map(
+    lambda n: b"x" * n
+)
+
+
+@given(st.lists(LINE, max_size=8))
+def test_backwards(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> None:
+    """A file's lines come from the last to the first, whatever their lengths."""
+    path = tmp_path_factory.mktemp("logs") / "a.log"
+    path.write_bytes(b"".join(line + b"\n" for line in lines) + b"without an end")
+    end = sum(len(line) + 1 for line in lines)
+    assert [line for line in reversed(lines) if line] == list(backwards(Part(str(path), end, 0.0)))
+
+
+def test_backwards_through_a_compressed_file(tmp_path: Path) -> None:
+    """A compressed file is read as well."""
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(b"one\ntwo\n"))
+    assert [b"two", b"one"] == list(backwards(Part(str(path), path.stat().st_size, 0.0)))
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Give a log of a line and a half."""
+    path = tmp_path / "a.log"
+    path.write_bytes(b"old\nha")
+    return path
+
+
+def append(path: Path, data: bytes) -> None:
+    """Write to a file's end."""
+    with path.open("ab") as file:
+        file.write(data)
+
+
+def test_what_is_appended_comes_once(log: Path) -> None:
+    """Whole lines come, each once, as soon as they have ended."""
+    follower = followed(log.parent)
+    assert [] == new(follower)
+    append(log, b"lf\nnew\nbeg")
+    assert [b"half", b"new"] == new(follower)
+    assert [] == new(follower)
+    append(log, b"un\n")
+    assert [b"begun"] == new(follower)
+
+
+def test_a_new_file_is_followed(log: Path) -> None:
+    """A file that is made later is read from its beginning."""
+    follower = followed(log.parent)
+    (log.parent / "b.log").write_bytes(b"first\n")
+    assert [b"first"] == new(follower)
+
+
+def test_rotation_by_renaming(log: Path) -> None:
+    """A file that was renamed goes on under its new name, and its successor begins."""
+    follower = followed(log.parent)
+    log.rename(log.with_suffix(".log.1"))
+    append(log.with_suffix(".log.1"), b"lf\n")
+    append(log, b"next\n")
+    assert [b"half", b"next"] == sorted(new(follower))
+
+
+def test_truncation(log: Path) -> None:
+    """A file that was cut begins anew."""
+    follower = followed(log.parent)
+    os.truncate(log, 0)
+    assert [] == new(follower)
+    append(log, b"anew\n")
+    assert [b"anew"] == new(follower)
+
+
+def test_what_was_compressed_was_there_before(log: Path) -> None:
+    """A compressed copy brings nothing new."""
+    follower = followed(log.parent)
+    with gzip.open(log.with_suffix(".log.1.gz"), "wb") as file:
+        file.write(log.read_bytes())
+    assert [] == new(follower)
+
+
+def test_a_file_that_is_gone(log: Path) -> None:
+    """A file that was deleted is no error, and one of the same name is another."""
+    follower = followed(log.parent)
+    log.unlink()
+    assert [] == new(follower)
+    shutil.copy(__file__, log.with_suffix(".py"))
+    append(log, b"another\n")
+    assert [b"another"] == new(follower)
