@@ -288,6 +288,29 @@ def test_two_ingesters_share_the_files(database: str, tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_another_has_seen_that_the_file_began_anew(database: str, tmp_path: Path) -> None:
+    """Whoever missed that a file was cut, and written anew, goes on where another ingester is by now."""
+    log = tmp_path / "a.log"
+
+    async def run() -> None:
+        log.write_bytes(dumps(*(stamped("w", seq, execution_id=f"e{seq}") for seq in (1, 2, 3))))
+        async with Ingester([log], database) as one, Ingester([log], database) as other:
+            await one.run_once()
+            with log.open("r+b") as file:  # The same file, whatever the file system makes of a new one.
+                file.truncate()
+                file.write(dumps(stamped("w", 4, execution_id="e4")))
+            await other.run_once()
+            with log.open("ab") as file:
+                file.write(dumps(stamped("w", 5, execution_id="e5")))
+            async with asyncio.timeout(30):
+                summary = await one.run_once()
+        assert summary.executions == 1
+        assert [2, 3] == sorted(row["lines"] for row in await rows_of(database, "tracklog_sources"))
+        assert 5 == len(await rows_of(database, "agent_execution_logs"))
+
+    asyncio.run(run())
+
+
 def test_rollups_are_counted_from_the_rows(database: str, tmp_path: Path) -> None:
     """After a run to the end no minute is dirty, and the rollups hold every execution once."""
     with agent(BUSY, logs=str(tmp_path), executions=30) as busy:

@@ -208,3 +208,19 @@ def test_a_segments_number_may_be_nonsense(tmp_path: Path) -> None:
         assert ["opened"] == reading.read(path)
         assert None is reading.portions[-1].after.segment, segment
         path.unlink()
+
+
+def test_a_file_that_was_cut_and_renamed_stays_itself(tmp_path: Path) -> None:
+    """A file that begins anew is read where it is, and not what has its name by now."""
+    path, reading = tmp_path / "a.log", Reading()
+    path.write_bytes(lines(1, 3))
+    source = reading.open(path)
+    assert names(1, 3) == reading.drain(source)
+    with path.open("r+b") as file:
+        file.truncate()
+        file.write(lines(4, 4))
+    path.rename(tmp_path / "a.log.1")
+    path.write_bytes(lines(5, 9))
+    assert names(4, 4) == reading.drain(source)
+    source.close()
+    assert names(5, 9) == reading.read(path)

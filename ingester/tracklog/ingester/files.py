@@ -197,8 +197,9 @@ class Files:
         self._known = dict(known)
         for source in self._open.values():
             stored = self._known.get(source.checkpoint.identity.locator)
-            same = stored is not None and stored.source_id == source.checkpoint.source_id
-            source.rewind(stored if same else None)
+            # A later content is what another ingester has seen of the file; an earlier one is over.
+            is_ours = stored is not None and stored.generation >= source.checkpoint.generation
+            source.rewind(stored if is_ours else None)
 
     @property
     def unreadable(self) -> int:

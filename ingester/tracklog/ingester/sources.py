@@ -142,12 +142,15 @@ class Source:
 
     def close(self) -> None:
         """Let go of the descriptor."""
-        if isinstance(self._fetch, Decompressed):
-            self._fetch.close()
-        self._fetch = None
+        self._forget_stream()
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def _forget_stream(self) -> None:
+        if isinstance(self._fetch, Decompressed):
+            self._fetch.close()
+        self._fetch = None
 
     def is_same(self) -> bool:
         """Check that the content is still the one that was read: identity, size, head, tail.
@@ -176,10 +179,10 @@ class Source:
             self.seen_size, self.seen_mtime_ns = status.st_size, status.st_mtime_ns
 
     def renew(self) -> None:
-        """Begin again from 0: the content is another one, the file the same."""
+        """Begin again from 0: the content is another one, the file the same, and its descriptor, whatever its name."""
         checkpoint = self.checkpoint
         generation = checkpoint.generation + 1
-        self.close()
+        self._forget_stream()
         self.stored = None
         self.checkpoint = Checkpoint(
             source_id=source_id(self.host, checkpoint.identity, generation),
@@ -198,6 +201,7 @@ class Source:
         else:
             now = self.checkpoint
             self.checkpoint = Checkpoint(now.source_id, self.path, now.identity, now.generation)
+        self._forget_stream()
         self._unwrapper = Unwrapper(MAX_LINE_BYTES)
         self.at_end = False
 
