@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, overload
 
 from tracklog.analytics.answers import (
+    activity,
     breakdown,
     calls,
     chains,
@@ -150,6 +151,7 @@ class ExecutionAnalytics(Connected):
     get_conversation = SyncAnswer(conversations.get_conversation)
     find_conversations = SyncAnswer(conversations.find_conversations)
     compare_executions = SyncAnswer(differences.compare_executions)
+    get_activity = SyncAnswer(activity.get_activity)
     get_ingestion = SyncAnswer(ingestion.get_ingestion)
     get_followed_paths = SyncAnswer(ingestion.get_followed_paths)
     get_log_lines = SyncAnswer(lines.get_log_lines)
@@ -194,6 +196,7 @@ class AsyncExecutionAnalytics(Connected):
     get_conversation = AsyncAnswer(conversations.get_conversation)
     find_conversations = AsyncAnswer(conversations.find_conversations)
     compare_executions = AsyncAnswer(differences.compare_executions)
+    get_activity = AsyncAnswer(activity.get_activity)
     get_ingestion = AsyncAnswer(ingestion.get_ingestion)
     get_followed_paths = AsyncAnswer(ingestion.get_followed_paths)
     get_log_lines = AsyncAnswer(lines.get_log_lines)

@@ -2,11 +2,70 @@
 
 import os
 import pty
+import re
+import select
 import struct
 import sys
 from collections.abc import Mapping
 from fcntl import ioctl
 from termios import TIOCSWINSZ
+from typing import Final
+
+_LEFT_OUT: Final = ("COLUMNS", "LINES", "NO_COLOR")
+
+_PATIENCE: Final = 30.0
+"""Seconds in which something must come."""
+
+
+class Terminal:
+    """A command on a terminal of its own.
+
+    :param settings: The environment's variables that are to be otherwise.
+    """
+
+    def __init__(self, width: int, *arguments: str, height: int = 500, settings: Mapping[str, str] = {}) -> None:
+        self.pid, self.descriptor = pty.fork()
+        if self.pid == 0:
+            ioctl(1, TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+            environment = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
+            environment |= {"TERM": "xterm-256color", **settings}
+            code = "from tracklog.analytics.cli import main; main()"
+            os.execve(sys.executable, [sys.executable, "-c", code, *arguments], environment)
+        self.written = b""
+
+    def type(self, text: str) -> None:
+        """Type something."""
+        os.write(self.descriptor, text.encode())
+
+    def until(self, text: str) -> str:
+        """Read until a text has been written, however it is coloured and wrapped; gives what was read."""
+        began = len(self.written)
+        while text not in _plain(self.written[began:]) and text.encode() not in self.written[began:]:
+            ready, _, _ = select.select([self.descriptor], [], [], _PATIENCE)
+            assert ready, f"{text!r} is not in {self.written[began:]!r}"
+            assert self._read(), f"{text!r} is not in {self.written[began:]!r}"
+        return self.written[began:].decode(errors="replace")
+
+    def end(self) -> tuple[str, int]:
+        """Wait for its end; gives all it wrote, and its exit code."""
+        while self._read():
+            pass
+        os.close(self.descriptor)
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.written.decode().replace("\r\n", "\n"), code
+
+    def _read(self) -> bool:
+        try:
+            block = os.read(self.descriptor, 1 << 16)
+        except OSError:  # How Linux says that the other end was closed.
+            return False
+        self.written += block
+        return bool(block)
+
+
+def _plain(written: bytes) -> str:
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode(errors="replace"))
+    return " ".join(text.split())
 
 
 def seen(
@@ -20,29 +79,9 @@ def seen(
     """Run a command on a terminal of so many columns, and give all it wrote.
 
     :param typed: What somebody types meanwhile.
-    :param settings: The environment's variables that are to be otherwise.
     """
-    pid, terminal = pty.fork()
-    if pid == 0:
-        ioctl(1, TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
-        environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
-        environment |= {"TERM": "xterm-256color", **settings}
-        code = "from tracklog.analytics.cli import main; main()"
-        os.execve(
-            sys.executable,
-            [sys.executable, "-c", code, *arguments],
-            {**environment, "TERM": "xterm-256color", **settings},
-        )
-    os.write(terminal, typed.encode())
-    written = b""
-    while True:
-        try:
-            block = os.read(terminal, 1 << 16)
-        except OSError:  # How Linux says that the other end was closed.
-            break
-        if not block:
-            break
-        written += block
-    os.close(terminal)
-    assert exit_code == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return written.decode().replace("\r\n", "\n")
+    terminal = Terminal(width, *arguments, height=height, settings=settings)
+    terminal.type(typed)
+    written, code = terminal.end()
+    assert exit_code == code
+    return written

@@ -36,7 +36,7 @@ _FIELDS: Final = (
 _IN_FLIGHT: Final = ("call_id", "model", "provider", "started_at")
 """What is told of a call that was not answered."""
 
-_GOING_ON: Final = (
+GOING_ON: Final = (
     ExecutionStatus.PENDING,
     ExecutionStatus.RUNNING,
     ExecutionStatus.LLM_REQUEST,
@@ -90,7 +90,7 @@ def is_going_on(status: str) -> bool:
     >>> is_going_on("llm_request"), is_going_on("crashed")
     (True, False)
     """
-    return status in _GOING_ON
+    return status in GOING_ON
 
 
 def calls_in_flight(execution_ids: Iterable[str]) -> Query[dict[str, Record]]:

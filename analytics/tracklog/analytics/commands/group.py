@@ -19,6 +19,8 @@ COMMANDS: Final = {
     "lines": ("raw", "Print the lines of an execution as they stand in the files."),
     "grep": ("grep", "Search log files; say what became of each execution."),
     "tail": ("tail", "Print the last log lines, and follow what comes."),
+    "watch": ("watch", "Follow one execution until it ends."),
+    "top": ("top", "Watch what runs, rates, failures and tokens."),
     "annotate": ("annotate", "Add to log lines of a pipe what became of their executions."),
     "why": ("why", "Say why an agent did not fire."),
     "failed": ("failed", "List executions that failed, timed out or crashed."),

@@ -1,0 +1,97 @@
+"""Say what goes on: what runs, and what became of what began lately."""
+
+import datetime as dt
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from tracklog.analytics.answers.calls import GOING_ON
+from tracklog.analytics.answers.executions import SUMMARY, UNSUCCESSFUL, completed
+from tracklog.analytics.query import Query, at_most, key
+from tracklog.analytics.record import Record
+from tracklog.ingester.schema import agent_executions
+
+_executions = agent_executions.c
+
+_RUNNING: Final = (*SUMMARY, _executions.parent_execution_id, _executions.llm_calls, _executions.llm_tokens_used)
+
+
+def get_activity(
+    minutes: float = 15,
+    agent_name: str | None = None,
+    vault_id: str | UUID | None = None,
+    limit: int = 50,
+) -> Query[Record]:
+    """Give what runs, and measure what began in the last `minutes`.
+
+    :param limit: At most so many that run, and that failed.
+    :return: ``{"at": …, "minutes": …, "running": […], "failed": […], "agents": […]}``: what runs, the longest first;
+        what ended badly, the newest first; and for each agent of that time `agent_name`, `executions`, `per_minute`,
+        `status_counts` by status, `tokens`, `llm_calls` and `slowest_ms`, those with the most executions first.
+    :raises ValueError: `minutes` is nothing or less.
+    """
+    if not minutes > 0:
+        raise ValueError(f"minutes must be more than zero, not {minutes!r}")
+    now = dt.datetime.now(dt.UTC)
+    since = now - dt.timedelta(minutes=minutes)
+    chosen: list[Any] = [
+        column == key(value)
+        for column, value in ((_executions.agent_name, agent_name), (_executions.vault_id, vault_id))
+        if value is not None
+    ]
+    running = yield (
+        select(*_RUNNING)
+        .where(_executions.status.in_(GOING_ON), *chosen)
+        .order_by(_executions.created_at.nulls_last(), _executions.execution_id)
+        .limit(at_most(limit))
+    )
+    failed = yield (
+        select(*SUMMARY)
+        .where(_executions.status.in_(UNSUCCESSFUL), _executions.created_at >= since, *chosen)
+        .order_by(_executions.created_at.desc(), _executions.execution_id.desc())
+        .limit(at_most(limit))
+    )
+    counts = yield (
+        select(
+            _executions.agent_name,
+            _executions.status,
+            func.count().label("executions"),
+            func.sum(_executions.llm_tokens_used).label("tokens"),
+            func.sum(_executions.llm_calls).label("llm_calls"),
+            func.max(_executions.duration_ms).label("slowest_ms"),
+        )
+        .where(_executions.created_at >= since, *chosen)
+        .group_by(_executions.agent_name, _executions.status)
+    )
+    return Record(
+        at=now,
+        minutes=minutes,
+        running=running,
+        failed=(yield from completed(failed)),
+        agents=_by_agent(counts, minutes),
+    )
+
+
+def _by_agent(counts: list[Record], minutes: float) -> list[Record]:
+    agents: dict[str | None, Record] = {}
+    for row in counts:
+        agent = agents.setdefault(
+            row["agent_name"],
+            Record(
+                agent_name=row["agent_name"],
+                executions=0,
+                per_minute=0.0,
+                status_counts={},
+                tokens=0,
+                llm_calls=0,
+                slowest_ms=None,
+            ),
+        )
+        agent["status_counts"][row["status"]] = row["executions"]
+        agent["executions"] += row["executions"]
+        agent["per_minute"] = agent["executions"] / minutes
+        agent["tokens"] += int(row["tokens"] or 0)  # PostgreSQL's sums are decimals.
+        agent["llm_calls"] += int(row["llm_calls"] or 0)
+        agent["slowest_ms"] = max(filter(None, (agent["slowest_ms"], row["slowest_ms"])), default=None)
+    return sorted(agents.values(), key=lambda agent: (-agent["executions"], agent["agent_name"] or ""))
