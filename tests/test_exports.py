@@ -37,3 +37,14 @@ def test_the_command_line_starts_without_the_database() -> None:
     code = f"import sys, tracklog.analytics.commands.group; print([name for name in {slow} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_answers_from_sqlite_need_no_postgresql() -> None:
+    """What reads an SQLite file does not wait for the import of the other database's dialect, nor of the migrations."""
+    slow = ["sqlalchemy.dialects.postgresql", "sqlalchemy.ext.asyncio", "alembic", "asyncpg"]
+    code = (
+        "import sys, tracklog.analytics.commands.show, tracklog.analytics.faces;"
+        f"print([name for name in {slow} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"

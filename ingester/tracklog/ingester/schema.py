@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -24,9 +25,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    text,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 FINAL_STATUSES: Final = ("success", "skipped", "failed", "timeout")
@@ -63,7 +62,7 @@ class JsonText(TypeDecorator[Any]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(postgresql.JSON() if dialect.name == "postgresql" else Text())
+        return dialect.type_descriptor(JSON() if dialect.name == "postgresql" else Text())
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         if value is None or dialect.name == "postgresql":
@@ -74,7 +73,7 @@ class JsonText(TypeDecorator[Any]):
         return orjson.loads(value) if isinstance(value, str) and dialect.name == "sqlite" else value
 
 
-Key = String().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+Key = String().with_variant(Text(collation="C"), "postgresql")
 """Text that is compared byte by byte on both databases: ids, names and sort keys."""
 
 Time = UtcTimeStamp()
@@ -152,12 +151,8 @@ agent_executions = Table(
     Index("ix_agent_executions_conversation_id", "conversation_id"),
     Index("ix_agent_executions_vault_id", "vault_id", "created_at"),
     Index("ix_agent_executions_status", "status", "created_at"),
-    Index(
-        "ix_agent_executions_unfinished",
-        "writer",
-        sqlite_where=text("line_status NOT IN ('success', 'skipped', 'failed', 'timeout')"),
-        postgresql_where=text("line_status NOT IN ('success', 'skipped', 'failed', 'timeout')"),
-    ),
+    # Of the unfinished ones only, which the migration says: to say it here imports both dialects, a tenth of a second.
+    Index("ix_agent_executions_unfinished", "writer"),
 )
 
 agent_execution_logs = Table(
