@@ -2,7 +2,8 @@
 
 Each row is a ratio: both sides do the same work in turns, and the median of the pairs counts, because machines are
 noisy and not alike. `python -m benchmarks ROW...` measures some rows; `--steps N` lets the growing database grow to
-about N times 100,000 lines (4).
+about N times 100,000 lines (4). `python -m benchmarks answers --executions N --logs M` asks a database of N executions
+with M log rows each, made by SQL; it takes minutes and gigabytes, and is measured only when it is named.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import asyncpg
 
+from benchmarks import answers as many_answers
 from benchmarks import backlog, direct, growth, hot_path, latency
 
 Row = tuple[str, str, str, str, str, str]
@@ -28,8 +30,10 @@ Side = Callable[[Path], float]
 class Bench:
     """Where measurements are taken."""
 
-    def __init__(self, place: Path, steps: int) -> None:
+    def __init__(self, place: Path, steps: int, executions: int, logs: int) -> None:
         self.steps = steps
+        self.executions = executions
+        self.logs = logs
         self._place = place
         self._number = 0
 
@@ -150,24 +154,44 @@ def grow(bench: Bench) -> Iterator[Row]:
         yield f"{name}, ms", "", f"{took:.0f}", "", "", goals[name]
 
 
+def answers(bench: Bench) -> Iterator[Row]:
+    """Measure the answers of a database of very many executions."""
+    directory = bench.directory()
+    many_answers.make(directory, bench.executions, logs=bench.logs)
+    size = f"{bench.executions:,} executions"
+    for name, took in growth.answers(directory).items():
+        yield f"{name}, p95 ms", size, f"{took:.1f}", "", "", "< 50"
+    pair = growth.full_aggregate(directory)
+    yield _time("performance over 30 days, ms", f"full aggregate, {size}", pair, "<= 0.02x at 10 million")
+
+
 ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     measure.__name__: measure for measure in (line, execution, ingest, memory, delay, grow)
 }
+LONG: dict[str, Callable[[Bench], Iterator[Row]]] = {"answers": answers}
+"""What is measured only when it is named."""
 
 
 def main() -> None:
     """Run benchmarks, and print the table."""
     parser = argparse.ArgumentParser(description="Measure tracklog beside what it stands on, and beside its peers.")
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"some of {', '.join(ROWS)}; all by default")
+    parser.add_argument(
+        "rows",
+        nargs="*",
+        metavar="ROW",
+        help=f"some of {', '.join(ROWS)}, which are all measured by default, and {', '.join(LONG)}",
+    )
     parser.add_argument("--steps", type=int, default=4, help="100,000 lines each, for `grow`")
+    parser.add_argument("--executions", type=int, default=1_000_000, help="for `answers`")
+    parser.add_argument("--logs", type=int, default=14, help="log rows of each execution, for `answers`")
     arguments = parser.parse_args()
-    if unknown := set(arguments.rows) - set(ROWS):
+    if unknown := set(arguments.rows) - set(ROWS | LONG):
         parser.error(f"there is no {', '.join(sorted(unknown))}")
     table: list[Row] = []
     with tempfile.TemporaryDirectory() as place:
-        bench = Bench(Path(place), arguments.steps)
+        bench = Bench(Path(place), arguments.steps, arguments.executions, arguments.logs)
         for name in arguments.rows or ROWS:
-            for row in ROWS[name](bench):
+            for row in (ROWS | LONG)[name](bench):
                 print(".", end="", file=sys.stderr, flush=True)
                 table.append(row)
     print(file=sys.stderr)

@@ -1,0 +1,105 @@
+"""A database of very many executions, made by SQL, to ask: `python -m benchmarks answers --executions 1000000`."""
+
+import asyncio
+import datetime as dt
+import random
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from tracklog.ingester.migrate import upgrade
+from tracklog.ingester.rollup import counted
+
+AGENTS: Final = ("PsychologistAgent", "PlannerAgent", "WriterAgent", "CriticAgent", "SearchAgent", "EditorAgent")
+
+_DAYS: Final = 30
+_MINUTES: Final = _DAYS * 24 * 60
+_EXECUTIONS: Final = (
+    "INSERT INTO agent_executions (execution_id, agent_name, method, vault_id, conversation_id, field_ranks, start_key,"
+    " started_at, status_key, line_status, completed_at, duration_ms, error_type, llm_model, llm_calls,"
+    " llm_tokens_used, llm_latency_ms, llm_timed_calls, created_at, last_key)"
+    " VALUES (?, ?, 'run', ?, ?, '2222222', ?, ?, ?, ?, ?, ?, ?, 'a-model', 2, ?, ?, 2, ?, ?)"
+)
+_LOGS: Final = (
+    "INSERT INTO agent_execution_logs (execution_id, writer, seq, timestamp, level, message, stage, data, source_id,"
+    " line_offset) VALUES (?, 'w', ?, ?, 'info', 'a step was taken', ?, '{\"count\":3}', 's', ?)"
+)
+_ROLLUPS: Final = "INSERT INTO agent_performance_metrics VALUES (?, ?, 60, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+def make(directory: Path, executions: int, *, logs: int = 14) -> None:
+    """Make the database `t.db`: executions of the last 30 days, up to five minutes ago, with their rollup by minutes.
+
+    :param logs: Log rows of each execution; 14 million rows take about 3 GB.
+    """
+    path = directory / "t.db"
+    asyncio.run(upgrade(str(path)))
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA synchronous = OFF")  # What is lost with the machine is made anew.
+    chance = random.Random(1)
+    begin = dt.datetime.now(dt.UTC).replace(second=0, microsecond=0) - dt.timedelta(days=_DAYS, minutes=5)
+    made = 0
+    for minute in range(_MINUTES):
+        start = begin + dt.timedelta(minutes=minute)
+        count = executions * (minute + 1) // _MINUTES - made
+        by_agent: dict[str, list[dict[str, Any]]] = {}
+        rows = list(_executions(chance, start, made, count, by_agent))
+        made += count
+        connection.executemany(_EXECUTIONS, rows)
+        connection.executemany(
+            _LOGS, ((row[0], seq + 1, row[5], f"stage-{seq % 4}", seq) for row in rows for seq in range(logs))
+        )
+        connection.executemany(
+            _ROLLUPS, ((agent, _text(start), *counted(some)) for agent, some in sorted(by_agent.items()))
+        )
+        if minute % 1000 == 0:
+            connection.commit()
+    connection.commit()
+    connection.close()
+
+
+def _executions(
+    chance: random.Random, start: dt.datetime, first: int, count: int, by_agent: dict[str, list[dict[str, Any]]]
+) -> Iterator[tuple[Any, ...]]:
+    for number in range(first, first + count):
+        created = start + dt.timedelta(seconds=60 * (number - first) / count)
+        duration = chance.lognormvariate(7.5, 1.0)
+        lot = chance.random()
+        status = "failed" if lot < 0.05 else "skipped" if lot < 0.15 else "success"
+        error = chance.choice(("ValueError", "TimeoutError", "ConnectionError")) if status == "failed" else None
+        agent = chance.choice(AGENTS)
+        tokens, latency = chance.randint(500, 5000), duration * 0.8
+        by_agent.setdefault(agent, []).append(
+            {
+                "status": status,
+                "error_type": error,
+                "duration_ms": duration,
+                "llm_calls": 2,
+                "llm_tokens_used": tokens,
+                "llm_latency_ms": latency,
+                "llm_timed_calls": 2,
+            }
+        )
+        key, time = f"{created:%Y-%m-%dT%H:%M:%S.%fZ} w {number:020}", _text(created)
+        yield (
+            f"{int(created.timestamp() * 1000):012x}-{number:012x}",
+            agent,
+            f"vault-{number % 50}",
+            f"talk-{number // 10}",
+            key,
+            time,
+            f"1{key}",
+            status,
+            _text(created + dt.timedelta(milliseconds=duration)),
+            duration,
+            error,
+            tokens,
+            latency,
+            time,
+            key,
+        )
+
+
+def _text(time: dt.datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S.%f}"
