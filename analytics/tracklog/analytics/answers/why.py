@@ -106,7 +106,9 @@ def _newest(
     limit: int,
     status: ExecutionStatus | None = None,
 ) -> Select[Any]:
-    statement = select(*columns).where(_executions.agent_name == agent_name)
+    # A conversation is short and an agent's past long; an expression leaves only the conversation's index.
+    named = _executions.agent_name if conversation_id is None else _executions.agent_name.concat("")
+    statement = select(*columns).where(named == agent_name)
     if conversation_id is not None:
         statement = statement.where(_executions.conversation_id == key(conversation_id))
     if vault_id is not None:
