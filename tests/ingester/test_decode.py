@@ -63,6 +63,22 @@ def test_foreign_lines_of_the_same_time_stay_in_their_order() -> None:
 
 
 @pytest.mark.parametrize(
+    "stated",
+    [
+        {"timestamp": "2026-11-23T10:00:00.500000Z"},
+        {"timestamp": "2026-11-23T11:00:00.5+01:00"},
+        {"timestamp": "2026-W48-1T10:00:00.500000Z"},
+        {"timestamp": 1795428000.5},
+        {"timestamp": "2026-13-23T10:00:00.700000Z", "time": "2026-11-23T10:00:00.500000Z"},
+        {"timestamp": "0001-11-23T10:00:00.500000Z", "time": "2026-11-23 10:00:00,5"},
+    ],
+)
+def test_a_time_is_sorted_by_alike_however_it_is_stated(stated: dict[str, Any]) -> None:
+    """Of each time that can be read there is one form to sort by; one that cannot be read is not sorted by."""
+    assert event_of({"event": "e", **stated}).key.startswith("2026-11-23T10:00:00.500000Z ")
+
+
+@pytest.mark.parametrize(
     "time", ["0001-01-01T00:00:00Z", -62135596800, "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+05:00"]
 )
 def test_a_time_that_means_none_is_none(time: str | int) -> None:

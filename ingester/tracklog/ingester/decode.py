@@ -34,6 +34,9 @@ _NUL_ESCAPE: Final = b"\\u0000"
 _ESCAPE: Final = b"\\u"
 _ALIAS: Final = b"gen_ai."
 
+_SORTABLE: Final = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z", re.ASCII)
+"""A time as `_written` writes it."""
+
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -99,7 +102,8 @@ def decode(line: bytes, offset: int, *, time: str | None = None) -> Event | Reje
         return reject(line, offset, f"not JSON: {error}")
     if not isinstance(fields, dict):
         return reject(line, offset, "not a JSON object")
-    if text.count(b"[") + text.count(b"{") > _DEEPEST and _is_deeper(fields, _DEEPEST):
+    # What is opened is closed: a short line cannot be deep, and most are short.
+    if len(text) > 2 * _DEEPEST and text.count(b"[") + text.count(b"{") > _DEEPEST and _is_deeper(fields, _DEEPEST):
         return reject(line, offset, f"nested deeper than {_DEEPEST} levels")
     execution_id = fields.get("execution_id")
     if execution_id is not None and not isinstance(execution_id, str):
@@ -107,7 +111,7 @@ def decode(line: bytes, offset: int, *, time: str | None = None) -> Event | Reje
     if execution_id is not None and len(execution_id) > MAX_ID_LENGTH:
         return reject(line, offset, f"execution_id is longer than {MAX_ID_LENGTH} characters")
     writer, seq = fields.get("writer"), fields.get("seq")
-    moment = _time_of(fields, time)
+    moment, stated = _time_of(fields, time)
     stamped = (
         isinstance(writer, str)
         and _is_writer(writer)
@@ -127,7 +131,7 @@ def decode(line: bytes, offset: int, *, time: str | None = None) -> Event | Reje
         seq=seq,
         stamped=stamped,
         time=moment,
-        key=f"{_written(moment) if moment else ''} {writer} {seq:019d}",
+        key=f"{_written(moment, stated) if moment else ''} {writer} {seq:019d}",
         kind=_kind_of(fields, has_aliases=_ALIAS in text or _ESCAPE in text),
         execution_id=execution_id or None,
         fields=fields,
@@ -140,8 +144,10 @@ def _is_writer(name: str) -> bool:
     return _WRITER.fullmatch(name) is not None
 
 
-def _written(moment: dt.datetime) -> str:
-    """Write a time of UTC so that texts sort as times do."""
+def _written(moment: dt.datetime, stated: Any) -> str:
+    """Write a time of UTC so that texts sort as times do: most lines, and all of our writers, state it so."""
+    if isinstance(stated, str) and _SORTABLE.fullmatch(stated) is not None:
+        return stated
     return f"{moment.isoformat(timespec='microseconds')[:-6]}Z"
 
 
@@ -193,11 +199,12 @@ def _storable(value: Any) -> Any:
     return value
 
 
-def _time_of(fields: Mapping[str, Any], fallback: str | None) -> dt.datetime | None:
+def _time_of(fields: Mapping[str, Any], fallback: str | None) -> tuple[dt.datetime | None, Any]:
+    """Give the time of a line, and the value that states it."""
     for name in _TIME_KEYS:
         if (value := fields.get(name)) is not None and (moment := parse_time(value)) is not None:
-            return moment
-    return parse_time(fallback) if fallback is not None else None
+            return moment, value
+    return (parse_time(fallback), fallback) if fallback is not None else (None, None)
 
 
 def parse_time(value: Any) -> dt.datetime | None:

@@ -139,7 +139,8 @@ class Files:
         """Read, in turns, as much as one transaction holds; empty when there was nothing to read."""
         portions: list[Portion] = []
         read = 0
-        for portion in self.read(_TURN_BYTES):
+        # One that is read alone does not wait for others between its turns.
+        for portion in self.read(max(_TURN_BYTES, _BATCH_BYTES // max(1, len(self._open)))):
             portions.append(portion)
             read += portion.bytes_read
             if read >= _BATCH_BYTES:

@@ -81,10 +81,10 @@ class Changes:
         if row is None:
             row = self.executions[execution_id] = {"execution_id": execution_id}
         kind, (stage, stage_status) = event.kind, stage_of(event)
-        if kind is None or kind in _STAGE_STATUS:
-            _go_on(row, event, stage)
-        else:
+        if kind in _TURNS:
             merge_into(EXECUTIONS, row, _execution(event, stage))
+        else:
+            _go_on(row, event, stage)
         if kind in _LLM_KINDS:
             call_id = name_of(event.fields.get("call_id")) or f"{event.writer}:{event.seq}"
             call = self.llm_calls.get((execution_id, call_id))
@@ -173,11 +173,11 @@ def _ranked(names: tuple[str, ...], rank: str, fields: Mapping[str, Any], row: R
 
 
 def _go_on(row: Row, event: Event, stage: str | None) -> None:
-    """Merge into a row, in place, what a line says by which its execution neither begins nor ends nor calls a model.
+    """Merge into a row, in place, what a line says by which its execution neither begins nor ends.
 
-    It is what `merge_into` would do; most lines are such.
+    It is what `merge_into` would do with a row made of the line alone; most lines are such.
     """
-    key, time, fields = event.key, event.time, event.fields
+    kind, key, time, fields = event.kind, event.key, event.time, event.fields
     if (last := row.get("last_key")) is None or key > last:
         row["last_key"] = key
     if time is not None and ((created := row.get("created_at")) is None or time < created):
@@ -195,17 +195,25 @@ def _go_on(row: Row, event: Event, stage: str | None) -> None:
             elif value < row[name]:
                 row[name] = value
     row[EXECUTIONS.ranks] = ranks
-    digit, status = _GUESSED
+    digit, status = _STATUS.get(kind, _GUESSED) if kind is not None else _GUESSED
     status_key = row.get("status_key")
     if status_key is None:
         row.update(_NOT_ENDED)
-    if status_key is None or (status_key[0] == digit and key > status_key[2:]):
+    if status_key is None or digit > status_key[0] or (digit == status_key[0] and key > status_key[2:]):
         row["status_key"] = f"{digit} {key}"
         row["line_status"] = status.value
     if stage is not None and ((stage_key := row.get("stage_key")) is None or key > stage_key):
         row["stage_key"] = key
         row["current_stage"] = stage
+    if kind is Kind.RELEVANCE:
+        if (relevance_key := row.get("relevance_key")) is None or key > relevance_key:
+            _state_relevance(row, event)
+    elif kind is Kind.OUTPUT and ((output_key := row.get("output_key")) is None or key > output_key):
+        _state_output(row, event)
 
+
+_TURNS: Final = frozenset((Kind.EXECUTION_PENDING, Kind.EXECUTION_STARTED, Kind.EXECUTION_FINISHED))
+"""Lines by which an execution begins or ends."""
 
 _UNRANKED: Final = UNSTATED * len(EXECUTIONS.ranked)
 _NOT_ENDED: Final = dict.fromkeys(
@@ -214,7 +222,7 @@ _NOT_ENDED: Final = dict.fromkeys(
 
 
 def _execution(event: Event, stage: str | None) -> Row:
-    """Give what one line says of its execution."""
+    """Give what a line says by which an execution begins or ends."""
     fields, kind, key, time = event.fields, event.kind, event.key, event.time
     row: Row = {"last_key": key, "created_at": time}
     rank = _RANK.get(kind, _ORDINARY_RANK) if kind is not None else _ORDINARY_RANK
@@ -238,21 +246,25 @@ def _execution(event: Event, stage: str | None) -> Row:
             row["error_type"] = name_of(fields.get("error_type"))
             row["error_message"] = text_of(fields.get("error_message"))
             row["error_traceback"] = traceback_of(fields.get("exception"))
-    elif kind is Kind.RELEVANCE:
-        row["relevance_key"] = key
-        answer = fields.get("should_respond")
-        row["should_respond"] = answer if isinstance(answer, bool) else None
-        row["relevance_score"] = number_of(fields.get("confidence"))
-        row["relevance_reasoning"] = text_of(fields.get("reasoning"))
-    elif kind is Kind.OUTPUT:
-        row["output_key"] = key
-        row["output_data"] = json_of(fields.get("output_data"))
     row["status_key"] = f"{digit} {key}"
     row["line_status"] = status.value
     if stage is not None:
         row["stage_key"] = key
         row["current_stage"] = stage
     return row
+
+
+def _state_relevance(row: Row, event: Event) -> None:
+    answer = event.fields.get("should_respond")
+    row["relevance_key"] = event.key
+    row["should_respond"] = answer if isinstance(answer, bool) else None
+    row["relevance_score"] = number_of(event.fields.get("confidence"))
+    row["relevance_reasoning"] = text_of(event.fields.get("reasoning"))
+
+
+def _state_output(row: Row, event: Event) -> None:
+    row["output_key"] = event.key
+    row["output_data"] = json_of(event.fields.get("output_data"))
 
 
 def stage_of(event: Event) -> tuple[str | None, str | None]:
