@@ -1,7 +1,6 @@
 """Say how a question was asked on the command line: of which database, and in which form it is to be answered."""
 
 import functools
-import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tracklog.analytics.commands import settings
 from tracklog.analytics.commands.pager import pages
 
 if TYPE_CHECKING:
@@ -66,9 +66,7 @@ class Asked:
     @property
     def url(self) -> str:
         """The database's URL."""
-        from tracklog.analytics.faces import default_url
-
-        return self.given.database or default_url()
+        return self.given.database or str(settings.value("database"))
 
     @property
     def shown(self) -> str:
@@ -79,8 +77,8 @@ class Asked:
 
     @property
     def is_configured(self) -> bool:
-        """Whether somebody said which database: by an option or by the environment."""
-        return bool(self.given.database or os.environ.get("TRACKLOG_DATABASE_URL"))
+        """Whether somebody said which database: by an option, the environment or a file of settings."""
+        return bool(self.given.database) or settings.setting("database").origin != "default"
 
     def analytics(self) -> "ExecutionAnalytics":
         """Give what answers; to be closed."""
@@ -163,7 +161,9 @@ def formats(command: Callable[..., None]) -> Callable[..., None]:
             raise click.UsageError("choose one of --json and --format")
         chosen = tuple(name for part in (fields or "").split(",") if (name := part.strip()))
         given = asked.given
-        command(Asked(Given(given.database, Format(form) if form else given.format, chosen)), **options)
+        if form is None:
+            form = given.format if asked.json else settings.value("format")
+        command(Asked(Given(given.database, Format(form), chosen)), **options)
 
     return run
 

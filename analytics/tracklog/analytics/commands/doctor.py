@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from tracklog.analytics.commands import units
+from tracklog.analytics.commands import settings, units
 from tracklog.analytics.commands.asked import Asked, asks
 from tracklog.analytics.commands.columns import GAP
 from tracklog.analytics.commands.screen import Screen, print_json
@@ -54,7 +54,7 @@ def command(context: click.Context, asked: Asked, paths: tuple[str, ...], host: 
         ingestion = analytics.get_ingestion()
         losses = analytics.get_losses()
         quarantined = analytics.get_quarantined_lines(0)
-        here = host_name(host)
+        here = host_name(host or settings.value("host"))
         following = any(one.host == here and not one.stopped and not one.stale for one in ingestion.hosts)
 
         async def look(store: Store) -> Backlog | None:

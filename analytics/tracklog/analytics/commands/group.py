@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "rebuild": ("rebuild", "Make the database anew from the log files."),
     "prune": ("prune", "Remove old executions from the database."),
     "db": ("db", "Look after the database's schema."),
+    "settings": ("configured", "Show each setting, and where it came from."),
     "demo": ("demo", "Run a small room of agents, then show what became of them."),
 }
 """Each command's module and its line in the help, which must not wait for the import of them all."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tracklog.analytics.commands import units
+from tracklog.analytics.commands import settings, units
 from tracklog.analytics.commands.asked import Asked, asks
 from tracklog.analytics.commands.duration import Duration
 from tracklog.analytics.commands.progress import reading
@@ -29,13 +29,13 @@ class _ToStderr(logging.Handler):
 
 
 @click.command("ingest")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, metavar="[PATH...]")
 @click.option("--once", is_flag=True, help="Read what is there, and end.")
 @click.option(
     "--stale-after",
     type=Duration(),
-    default="1h",
-    show_default=True,
+    default=lambda: settings.value("stale_after"),
+    show_default="1h",
     metavar="TIME",
     help="Take an execution for timed out after so much silence, where its process cannot be asked.",
 )
@@ -62,8 +62,11 @@ def command(
     """Follow log files into the database: files, and all logs in directories.
 
     Runs until SIGTERM or Ctrl-C, and then ends with nothing half done. A database that is away is waited for; the files
-    keep the lines.
+    keep the lines. Without PATH those that the settings name.
     """
+    paths = paths or settings.value("paths")
+    if not paths:
+        raise click.UsageError("name the log files or their directories: PATH...; or set paths in tracklog.toml")
     logger = logging.getLogger("tracklog.ingester")
     logger.addHandler(handler := _ToStderr())
     logger.propagate = False
@@ -71,7 +74,7 @@ def command(
         ingester = Ingester(
             paths,
             asked.url,
-            host=host,
+            host=host or settings.value("host"),
             stale_after=dt.timedelta(milliseconds=stale_after),
             remove_after=dt.timedelta(milliseconds=remove_after) if remove_after is not None else None,
         )

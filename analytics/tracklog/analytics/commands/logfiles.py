@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tracklog.analytics.commands import settings
 from tracklog.analytics.commands.asked import Asked
 from tracklog.analytics.commands.known import Known
 from tracklog.analytics.commands.text import safe
@@ -42,7 +43,7 @@ def discovery_of(asked: Asked, known: Known, paths: Sequence[str]) -> "Discovery
 def _followed(known: Known) -> list[str]:
     from tracklog.ingester.presence import host_name
 
-    host = host_name()
+    host = host_name(settings.value("host"))
     followed = known.analytics.get_followed_paths(host) if known.analytics is not None else []
     if not followed:
         raise click.UsageError(f"no ingester of {host} is known here; name the log files: PATH...")
@@ -51,7 +52,7 @@ def _followed(known: Known) -> list[str]:
 
 def _database_file(asked: Asked) -> str | None:
     """Give the SQLite file that is asked, found without the libraries that ask it."""
-    url = asked.given.database or os.environ.get("TRACKLOG_DATABASE_URL") or "sqlite:///tracklog.db"
+    url = asked.url
     scheme, separator, rest = url.partition("://")
     if not separator:
         return url

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from tracklog.analytics.commands import settings
+
 if TYPE_CHECKING:
     import subprocess
 
@@ -61,7 +63,9 @@ def _chosen() -> list[str] | None:
     """Give the pager's command: TRACKLOG_PAGER, PAGER, or `less`; None where nobody would see it, or wants none."""
     if sys.stdout is None or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         return None
-    named = next((os.environ[name] for name in ("TRACKLOG_PAGER", "PAGER") if name in os.environ), "less")
+    named = next((os.environ[name] for name in ("TRACKLOG_PAGER", "PAGER") if name in os.environ), None)
+    if named is None:
+        named = settings.value("pager") or "less"
     try:
         command = shlex.split(named)
     except ValueError:  # A quote that does not end.

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import click
 
+from tracklog.analytics.commands import settings
 from tracklog.analytics.commands.asked import Asked
 from tracklog.analytics.reader import translated
 from tracklog.ingester import migrate
@@ -29,7 +30,7 @@ def with_store(asked: Asked, host: str | None, work: Callable[[Store], Awaitable
     async def run() -> T:
         if not make and database_url(asked.url).get_backend_name() == "sqlite":
             open_reader(asked.url).dispose()  # It complains of a file that is not there.
-        store = Store(asked.url, host_name(host))
+        store = Store(asked.url, host_name(host or settings.value("host")))
         try:
             if make:
                 await store.prepare()
