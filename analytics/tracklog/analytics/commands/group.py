@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "prune": ("prune", "Remove old executions from the database."),
     "db": ("db", "Look after the database's schema."),
     "settings": ("configured", "Show each setting, and where it came from."),
+    "completion": ("completion", "Print what makes a shell complete commands and ids."),
     "demo": ("demo", "Run a small room of agents, then show what became of them."),
 }
 """Each command's module and its line in the help, which must not wait for the import of them all."""
@@ -72,6 +73,10 @@ class LazyGroup(click.Group):
             return None
         module = import_module(f"tracklog.analytics.commands.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
+        if ctx.resilient_parsing:  # A shell asks what may follow.
+            from tracklog.analytics.commands.completion import complete
+
+            complete(command)
         return command
 
     def resolve_command(
