@@ -18,6 +18,7 @@ _numbers = itertools.count(1)
 
 # Set in some terminals and by xdist; what is tested is what a pipe gets.
 os.environ.pop("COLUMNS", None)
+os.environ["XDG_CONFIG_HOME"] = os.devnull  # Whoever runs the tests may have settings of their own.
 
 
 class PostgresServer:

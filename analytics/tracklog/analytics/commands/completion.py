@@ -1,5 +1,7 @@
-"""The command `completion`, and what a shell is told of an SQLite database while somebody types."""
+"""The command `completion`, and what a shell is told of a database while somebody types."""
 
+import asyncio
+import contextlib
 import sqlite3
 from typing import Any, Final
 from urllib.parse import quote
@@ -33,29 +35,41 @@ def command(shell: str) -> None:
 
 
 def complete(command: click.Command) -> None:
-    """Let the parameters of a command that are agents or ids be completed."""
+    """Let the parameters of a command that are agents, conversations or ids be completed."""
     for parameter in command.params:
         if parameter.name == "agent":
             parameter._custom_shell_complete = agents
-        elif parameter.name in ("id", "ids", "id_a", "id_b") and command.name != "conversation":
+        elif parameter.name == "conversation" or (parameter.name == "id" and command.name == "conversation"):
+            parameter._custom_shell_complete = conversations
+        elif parameter.name in ("id", "ids", "id_a", "id_b", "execution"):
             parameter._custom_shell_complete = ids
 
 
 def agents(context: click.Context, _parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """Give the agents whose names begin with what was typed."""
-    sql = "SELECT DISTINCT agent_name FROM agent_executions WHERE substr(agent_name, 1, ?) = ? ORDER BY agent_name"
-    return [CompletionItem(name) for (name,) in _rows(context, sql, (len(typed), typed)) if _plain(name)]
+    sql = "SELECT DISTINCT agent_name FROM agent_executions WHERE substr(agent_name, 1, $1) = $2 ORDER BY agent_name"
+    return [CompletionItem(name) for (name,) in _rows(context, sql, typed) if _plain(name)]
+
+
+def conversations(context: click.Context, _parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Give the conversations whose ids begin with what was typed, the newest first."""
+    sql = (
+        "SELECT conversation_id FROM (SELECT conversation_id, created_at FROM agent_executions"
+        f" WHERE substr(conversation_id, 1, $1) = $2 ORDER BY created_at DESC LIMIT {_MOST * _MOST}) AS newest"
+        f" GROUP BY conversation_id ORDER BY max(created_at) DESC LIMIT {_MOST}"
+    )
+    return [CompletionItem(identity) for (identity,) in _rows(context, sql, typed) if _plain(identity)]
 
 
 def ids(context: click.Context, _parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """Give the ids that begin with what was typed, the newest first, and what stands for the newest."""
     sql = (
-        "SELECT execution_id, agent_name, status FROM agent_executions WHERE substr(execution_id, 1, ?) = ? "
-        f"ORDER BY created_at DESC LIMIT {_MOST}"
+        "SELECT execution_id, agent_name, status FROM agent_executions WHERE substr(execution_id, 1, $1) = $2"
+        f" ORDER BY created_at DESC LIMIT {_MOST}"
     )
     found = [
         CompletionItem(identity, help=f"{agent} {status}" if _plain(agent) else str(status))
-        for identity, agent, status in _rows(context, sql, (len(typed), typed))
+        for identity, agent, status in _rows(context, sql, typed)
         if _plain(identity)
     ]
     return found + [CompletionItem(name) for name in ("@last", "@last-failed") if name.startswith(typed)]
@@ -66,20 +80,32 @@ def _plain(text: str | None) -> bool:
     return text is not None and text != "" and text.isprintable() and " " not in text
 
 
-def _rows(context: click.Context, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    """Ask the SQLite file that is set; nothing when there is none, or it cannot be asked at once."""
+def _rows(context: click.Context, sql: str, typed: str) -> list[tuple[Any, ...]]:
+    """Ask the database that is set, without the libraries that the answers need.
+
+    Nothing comes when there is none, or it cannot be asked at once: whoever types has not asked for an error.
+    """
     from tracklog.analytics.commands.settings import value
 
-    try:
+    with contextlib.suppress(Exception):
         url = context.params.get("database") or context.find_root().params.get("database") or value("database")
         scheme, separator, rest = url.partition("://")
         if separator and not scheme.startswith("sqlite"):
-            return []
+            return asyncio.run(_postgresql_rows(f"postgresql://{rest}", sql, typed))
         path = rest.removeprefix("/").partition("?")[0] if separator else url
-        connection = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=_PATIENCE_SECONDS)
+        with contextlib.closing(
+            sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=_PATIENCE_SECONDS)
+        ) as connection:
+            return connection.execute(sql.replace("$", "?"), (len(typed), typed)).fetchall()
+    return []
+
+
+async def _postgresql_rows(url: str, sql: str, typed: str) -> list[tuple[Any, ...]]:
+    import asyncpg
+
+    async with asyncio.timeout(_PATIENCE_SECONDS * 5):
+        connection = await asyncpg.connect(url)
         try:
-            return connection.execute(sql, values).fetchall()
+            return [tuple(row) for row in await connection.fetch(sql, len(typed), typed)]
         finally:
-            connection.close()
-    except (sqlite3.Error, click.ClickException):
-        return []
+            await connection.close()

@@ -109,6 +109,13 @@ def _from_file(path: Path, name: str, given: Any) -> Any:
 
 
 def _checked(name: str, given: Any, origin: str) -> Any:
+    if name == "stale_after":
+        from tracklog.analytics.commands.duration import Duration
+
+        try:
+            Duration().convert(given, None, None)
+        except click.BadParameter as error:
+            raise _wrong(origin, f"stale_after: {error.message}") from error
     if name == "format" and given not in _FORMATS:
         raise _wrong(origin, f"format must be one of {', '.join(_FORMATS)}, not {given!r}")
     return given
