@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 DEMO := demo
 
-.PHONY: help demo test faults lint bench clean
+.PHONY: help demo test faults lint bench reference clean
 
 help: ## List what one can do here
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(SETUP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "tracklog needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }
@@ -39,6 +39,9 @@ $(VENV)/.with-peers: $(SETUP)
 
 bench: $(VENV)/.with-peers ## Measure against peers run beside it
 	$(BIN)/python -m benchmarks
+
+reference: $(SETUP) ## Write docs/reference.md from the command line
+	cd tests && ../$(BIN)/python -m reference
 
 clean: ## Remove the virtual environment and the demo's files
 	rm -rf $(VENV) $(DEMO)

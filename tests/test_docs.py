@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import reference
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -36,6 +38,11 @@ def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
             [sys.executable, "-c", block], cwd=tmp_path, env=environment, capture_output=True, text=True
         )
         assert ran.returncode == 0, f"{block}\n{ran.stderr}"
+
+
+def test_the_reference_is_the_command_lines() -> None:
+    """The reference is what the command line says of itself; `make reference` writes it anew."""
+    assert reference.reference() == reference.PAGE.read_text()
 
 
 def test_every_module_of_the_ingester_is_on_the_map() -> None:

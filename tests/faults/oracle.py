@@ -251,9 +251,9 @@ def compare_positions(database: str, content: Content) -> None:
     for row in sorted(rows_of(database, "tracklog_sources"), key=lambda row: (row["birth_ns"], row["generation"])):
         sources[row["device"], row["inode"]] = row
     for place, end in content.ends.items():
-        if os.path.getsize(content.paths[place]):  # Of an empty file there is nothing to note.
-            position = sources[place]["position"] if place in sources else None
-            assert end == position, content.paths[place]
+        # Of a file without a line there may be nothing to note, as of what only its lines would show to be a log.
+        position = sources[place]["position"] if place in sources else 0
+        assert end == position, content.paths[place]
 
 
 def seen_of(events: Iterable[Event]) -> dict[str, Ranges]:

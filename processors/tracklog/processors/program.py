@@ -9,7 +9,9 @@ import socket
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+SERVICE_VARIABLE: Final = "TRACKLOG_SERVICE"
 
 
 def service_name() -> str:
@@ -20,7 +22,7 @@ def service_name() -> str:
     True
     """
     script = Path(sys.argv[0] if sys.argv else "")
-    name = os.environ.get("TRACKLOG_SERVICE") or script.stem
+    name = os.environ.get(SERVICE_VARIABLE) or script.stem
     if name == "__main__":  # python -m package
         name = script.parent.name
     return safe_name(name or "python")

@@ -12,6 +12,7 @@ from rich.text import Text
 from tracklog.analytics.commands import settings, units
 from tracklog.analytics.commands.asked import Asked, asks
 from tracklog.analytics.commands.columns import GAP
+from tracklog.analytics.commands.exits import Exit
 from tracklog.analytics.commands.screen import Screen, print_json
 from tracklog.analytics.commands.stores import option_host, with_store
 from tracklog.analytics.commands.text import one_line
@@ -20,8 +21,6 @@ from tracklog.ingester.backlog import Backlog, backlog, wait
 from tracklog.ingester.database import database_url, shown
 from tracklog.ingester.presence import host_name, noted_paths
 from tracklog.ingester.store import Store
-
-_CHECK_FAILED: Final = 4
 
 _PATIENCE_SECONDS: Final = 3.0
 """How long an ingester that runs is given for what was written before it was asked; it takes tens of milliseconds."""
@@ -87,7 +86,7 @@ def command(context: click.Context, asked: Asked, paths: tuple[str, ...], host: 
     else:
         _print(asked, findings, good=good)
     if not good:
-        context.exit(_CHECK_FAILED)
+        context.exit(Exit.UNTRUE)
 
 
 def _ingesters(ingestion: Record, here: str) -> Iterator[Finding]:

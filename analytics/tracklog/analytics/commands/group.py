@@ -9,6 +9,7 @@ import click
 
 from tracklog.analytics.cli import EXTRA
 from tracklog.analytics.commands.asked import Format, Given
+from tracklog.analytics.commands.exits import Exit
 
 COMMANDS: Final = {
     "ingest": ("ingest", "Follow log files into the database."),
@@ -43,8 +44,6 @@ COMMANDS: Final = {
     "demo": ("demo", "Run a small room of agents, then show what became of them."),
 }
 """Each command's module and its line in the help, which must not wait for the import of them all."""
-
-_INTERRUPTED: Final = 130
 
 
 class Failure(click.ClickException):
@@ -107,13 +106,15 @@ class LazyGroup(click.Group):
         except BrokenPipeError:
             # Whoever read has read enough. What is still buffered must not fail again when the process ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(0)
+            ctx.exit(Exit.DONE)
         except (KeyboardInterrupt, click.Abort):
-            raise Failure("", _INTERRUPTED) from None
+            raise Failure("", Exit.INTERRUPTED) from None
         except ModuleNotFoundError as error:
             if error.name is None or error.name.partition(".")[0] == "tracklog":
                 raise
-            raise Failure(f"this command needs {error.name}, which is not installed; run: {EXTRA}", 1) from error
+            raise Failure(
+                f"this command needs {error.name}, which is not installed; run: {EXTRA}", Exit.FAILED
+            ) from error
         except Exception as error:
             failure = _failure_of(error)
             if failure is None:
@@ -133,13 +134,13 @@ def _failure_of(error: Exception) -> Failure | None:
     if not isinstance(error, TracklogError):
         return None
     codes = (
-        (AmbiguousIdError, 2),
-        (DatabaseUrlError, 2),
-        (ExecutionNotFoundError, 3),
-        (SourceNotFoundError, 3),
-        (DatabaseError, 5),
+        (AmbiguousIdError, Exit.USAGE),
+        (DatabaseUrlError, Exit.USAGE),
+        (ExecutionNotFoundError, Exit.NOT_FOUND),
+        (SourceNotFoundError, Exit.NOT_FOUND),
+        (DatabaseError, Exit.UNAVAILABLE),
     )
-    exit_code = next((code for kind, code in codes if isinstance(error, kind)), 1)
+    exit_code = next((code for kind, code in codes if isinstance(error, kind)), Exit.FAILED)
     return Failure(safe(" ".join(str(error).split())), exit_code)
 
 

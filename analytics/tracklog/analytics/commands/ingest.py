@@ -11,6 +11,7 @@ import click
 from tracklog.analytics.commands import settings, units
 from tracklog.analytics.commands.asked import Asked, asks
 from tracklog.analytics.commands.duration import Duration
+from tracklog.analytics.commands.exits import Exit
 from tracklog.analytics.commands.progress import reading
 from tracklog.analytics.commands.screen import print_json
 from tracklog.analytics.commands.text import safe
@@ -94,7 +95,7 @@ def command(
         if summary.quarantined:
             click.echo(f"→ {asked.hint('quarantine', 'list')}", err=True)
     if once and summary.unreadable:
-        context.exit(1)
+        context.exit(Exit.FAILED)
 
 
 def _once(ingester: Ingester) -> Summary:

@@ -60,12 +60,12 @@ def paged(*, no_pager: bool = False) -> Iterator[None]:
 
 
 def _chosen() -> list[str] | None:
-    """Give the pager's command: TRACKLOG_PAGER, PAGER, or `less`; None where nobody would see it, or wants none."""
+    """Give the pager's command as it is set; None where nobody would see it, or wants none."""
     if sys.stdout is None or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         return None
     named = next((os.environ[name] for name in ("TRACKLOG_PAGER", "PAGER") if name in os.environ), None)
     if named is None:
-        named = settings.value("pager") or "less"
+        named = settings.value("pager")
     try:
         command = shlex.split(named)
     except ValueError:  # A quote that does not end.

@@ -9,6 +9,7 @@ import click
 from tracklog.analytics.commands import screen
 from tracklog.analytics.commands.asked import Asked, asks
 from tracklog.analytics.commands.called import with_called
+from tracklog.analytics.commands.exits import Exit
 from tracklog.analytics.commands.pager import pages
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import safe
@@ -57,7 +58,7 @@ def command(asked: Asked, id: str, tree: bool) -> None:  # noqa: A002 -- the nam
         lines = "a line of it is" if count == 1 else f"{count:,} lines of it are"
         click.echo(f"tracklog: {lines} not in {safe(name)} any more; see: {asked.hint('show', execution_id)}", err=True)
     if missing:
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(Exit.FAILED)
 
 
 def raw_lines(rows: Sequence[Record]) -> Iterator[tuple[Record, bytes | None]]:

@@ -20,17 +20,34 @@ class Key:
     """A setting: its environment variables, the first that is set counting, and what it is without any."""
 
     variables: tuple[str, ...]
+    meaning: str
+    """In a sentence, for the documentation."""
     default: Any = None
     type: type = str
 
 
 KEYS: Final[Mapping[str, Key]] = {
-    "database": Key(("TRACKLOG_DATABASE_URL",), "sqlite:///tracklog.db"),
-    "paths": Key(("TRACKLOG_PATHS",), (), list),
-    "host": Key(("TRACKLOG_HOST",)),
-    "stale_after": Key(("TRACKLOG_STALE_AFTER",), "1h"),
-    "format": Key(("TRACKLOG_FORMAT",), "table"),
-    "pager": Key(("TRACKLOG_PAGER", "PAGER")),
+    "database": Key(
+        ("TRACKLOG_DATABASE_URL",),
+        "The database: a path, `sqlite:///PATH` or `postgresql://USER@HOST/NAME`; `--db` names another.",
+        "sqlite:///tracklog.db",
+    ),
+    "paths": Key(
+        ("TRACKLOG_PATHS",),
+        "What `ingest` follows without PATH; in the environment separated by colons, in a file a list.",
+        (),
+        list,
+    ),
+    "host": Key(("TRACKLOG_HOST",), "This machine's name, if not its own: for containers that are replaced."),
+    "stale_after": Key(
+        ("TRACKLOG_STALE_AFTER",),
+        "The silence after which `ingest` takes an execution for timed out where its process cannot be asked.",
+        "1h",
+    ),
+    "format": Key(("TRACKLOG_FORMAT",), f"How lists are answered without `--format`: {', '.join(_FORMATS)}.", "table"),
+    "pager": Key(
+        ("TRACKLOG_PAGER", "PAGER"), "What shows long answers on a terminal; `cat` shows them without.", "less"
+    ),
 }
 """Each setting by its name in a file."""
 

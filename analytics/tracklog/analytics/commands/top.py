@@ -22,6 +22,7 @@ from tracklog.analytics.commands import screen, units
 from tracklog.analytics.commands.asked import Asked, asks, option_agent, option_vault
 from tracklog.analytics.commands.columns import Column
 from tracklog.analytics.commands.duration import Duration
+from tracklog.analytics.commands.exits import Exit
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import one_line, safe
 from tracklog.analytics.record import Record
@@ -240,7 +241,7 @@ def _keys() -> Iterator[Any]:
     import tty
 
     def terminated(_signal: int, _frame: object) -> None:
-        raise SystemExit(128 + signal.SIGTERM)
+        raise SystemExit(Exit.TERMINATED)
 
     def key(seconds: float) -> str | None:
         ready, _, _ = select.select([terminal], [], [], max(0.0, seconds))

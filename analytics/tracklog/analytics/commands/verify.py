@@ -6,14 +6,13 @@ import click
 
 from tracklog.analytics.commands import units
 from tracklog.analytics.commands.asked import Asked, asks
+from tracklog.analytics.commands.exits import Exit
 from tracklog.analytics.commands.progress import reading
 from tracklog.analytics.commands.screen import print_json
 from tracklog.analytics.commands.stores import option_host, paths_of, with_store
 from tracklog.analytics.commands.text import safe
 from tracklog.ingester.store import Store
 from tracklog.ingester.verify import Verification, verify
-
-_CHECK_FAILED = 4
 
 
 @click.command("verify")
@@ -41,7 +40,7 @@ def command(context: click.Context, asked: Asked, paths: tuple[str, ...], host: 
     else:
         click.echo(_sentence(result))
     if result.difference is not None:
-        context.exit(_CHECK_FAILED)
+        context.exit(Exit.UNTRUE)
 
 
 def _sentence(result: Verification) -> str:

@@ -15,6 +15,7 @@ from tracklog.analytics.commands import screen, units
 from tracklog.analytics.commands.asked import Asked, asks
 from tracklog.analytics.commands.called import with_called
 from tracklog.analytics.commands.duration import Duration
+from tracklog.analytics.commands.exits import Exit
 from tracklog.analytics.commands.footer import Footer
 from tracklog.analytics.commands.logline import message_of
 from tracklog.analytics.commands.screen import Screen
@@ -60,12 +61,12 @@ def command(asked: Asked, id: str, tree: bool, wait: bool, timeout: float | None
             record = _followed(asked, analytics, execution_id, out, footer, until, tree=tree)
     except _TooLongError:
         click.echo(f"tracklog: {safe(id)} has not ended after {units.duration(timeout)}", err=True)
-        raise click.exceptions.Exit(1) from None
+        raise click.exceptions.Exit(Exit.FAILED) from None
     if asked.json:
         click.echo(as_json({"execution": record}))
     else:
         _print_end(asked, out, record)
-    raise click.exceptions.Exit(0 if record.status in _WELL else 1)
+    raise click.exceptions.Exit(Exit.DONE if record.status in _WELL else Exit.FAILED)
 
 
 def _resolved(
