@@ -40,8 +40,8 @@ $(VENV)/.with-peers: $(SETUP)
 bench: $(VENV)/.with-peers ## Measure against peers run beside it
 	$(BIN)/python -m benchmarks
 
-reference: $(SETUP) ## Write docs/reference.md from the command line
-	cd tests && ../$(BIN)/python -m reference
+reference: $(SETUP) ## Write docs/reference.md, and what the pages show of a terminal, from the command line
+	cd tests && ../$(BIN)/python -m reference && ../$(BIN)/python -m sessions
 
 clean: ## Remove the virtual environment and the demo's files
 	rm -rf $(VENV) $(DEMO)

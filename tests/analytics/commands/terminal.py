@@ -6,10 +6,13 @@ import re
 import select
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fcntl import ioctl
+from pathlib import Path
 from termios import TIOCSWINSZ
 from typing import Final
+
+_TRACKLOG: Final = (sys.executable, "-c", "from tracklog.analytics.cli import main; main()")
 
 _LEFT_OUT: Final = ("COLUMNS", "LINES", "NO_COLOR")
 
@@ -23,14 +26,22 @@ class Terminal:
     :param settings: The environment's variables that are to be otherwise.
     """
 
-    def __init__(self, width: int, *arguments: str, height: int = 500, settings: Mapping[str, str] = {}) -> None:
+    def __init__(
+        self,
+        width: int,
+        *arguments: str,
+        height: int = 500,
+        settings: Mapping[str, str] = {},
+        program: Sequence[str] = _TRACKLOG,
+        directory: Path | None = None,
+    ) -> None:
         self.pid, self.descriptor = pty.fork()
         if self.pid == 0:
             ioctl(1, TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
             environment = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
             environment |= {"TERM": "xterm-256color", **settings}
-            code = "from tracklog.analytics.cli import main; main()"
-            os.execve(sys.executable, [sys.executable, "-c", code, *arguments], environment)
+            os.chdir(directory or ".")
+            os.execve(program[0], [*program, *arguments], environment)
         self.written = b""
 
     def type(self, text: str) -> None:
