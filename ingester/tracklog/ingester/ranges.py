@@ -47,6 +47,16 @@ def _insert(ranges: Ranges, number: int) -> None:
         ranges.insert(place, [number, number])
 
 
+def contains(ranges: Ranges, number: int) -> bool:
+    """Tell whether a number is in a set.
+
+    >>> [contains([[1, 3], [7, 9]], number) for number in (0, 3, 5, 9)]
+    [False, True, False, True]
+    """
+    place = bisect_right(ranges, number, key=lambda one: one[0])
+    return place > 0 and number <= ranges[place - 1][1]
+
+
 def union(one: Ranges, other: Ranges) -> Ranges:
     """Give the union of two sets.
 

@@ -72,6 +72,13 @@ def test_one_colour_for_each_execution(search: Searcher) -> None:
     assert colours["e1"] != colours["e2"]
 
 
+@pytest.mark.parametrize(("width", "level"), [(80, "W"), (120, "warning")])
+def test_levels_without_colours(search: Searcher, width: int, level: str) -> None:
+    """A line's level can be read where there are no colours."""
+    screen = seen(width, "tail", "--level", "warning", settings={**search.environment, "NO_COLOR": "1"})
+    assert level in screen.split()
+
+
 def test_without_a_database(tmp_path: Path) -> None:
     """Files alone are enough."""
     (tmp_path / "a.jsonl").write_bytes(dumps(*LINES[:2]))
@@ -113,3 +120,12 @@ def test_following(search: Searcher, following: "subprocess.Popen[bytes]") -> No
     following.send_signal(signal.SIGINT)
     assert b"" == following.stdout.read()
     assert 130 == following.wait(30)
+
+
+def test_a_copy_of_what_was_not_shown(search: Searcher, following: "subprocess.Popen[bytes]") -> None:
+    """Lines that were there before come no more, whether they were shown or not."""
+    assert following.stdout is not None
+    following.stdout.readline()
+    copy = (search.logs / "a.jsonl").read_bytes() + dumps(stamped("w", 11, event="eleven"))
+    (search.logs / "a.jsonl.1").write_bytes(copy)
+    assert 11 == json.loads(following.stdout.readline())["log"]["seq"]

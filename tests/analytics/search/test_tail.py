@@ -117,3 +117,58 @@ def test_a_file_that_is_gone(log: Path) -> None:
     shutil.copy(__file__, log.with_suffix(".py"))
     append(log, b"another\n")
     assert [b"another"] == new(follower)
+
+
+def content(word: str) -> bytes:
+    """Give lines that are longer than what a file is known by."""
+    return b"".join(f"{word} {number}\n".encode() for number in range(500))
+
+
+def test_another_file_of_the_same_inode(log: Path) -> None:
+    """A file that was written anew, and is longer by the next look, begins at its first line."""
+    follower = followed(log.parent)
+    with log.open("r+b") as file:
+        file.write(b"another\nfile\n")
+    assert [b"another", b"file"] == new(follower)
+
+
+def test_a_copy_brings_what_was_not_given(log: Path) -> None:
+    """Of a copy, as copytruncate makes it, only what the file had not yet given is new."""
+    log.write_bytes(content("old"))
+    follower = followed(log.parent)
+    append(log, b"late\n")
+    shutil.copy(log, log.with_suffix(".log.1"))
+    log.write_bytes(b"anew\n")
+    assert [b"anew", b"late"] == sorted(new(follower))
+
+
+def test_a_copy_that_is_being_made(log: Path) -> None:
+    """A copy that is seen half is the same copy when it is whole."""
+    log.write_bytes(content("old"))
+    follower = followed(log.parent)
+    copy = log.with_suffix(".log.1")
+    copy.write_bytes(b"")
+    assert [] == new(follower)
+    append(copy, content("old")[:2000])
+    assert [] == new(follower)
+    append(copy, content("old")[2000:] + b"late\n")
+    assert [b"late"] == new(follower)
+
+
+def test_files_that_begin_alike(log: Path) -> None:
+    """A file that only begins as another one is no copy."""
+    log.write_bytes(content("same") + content("one"))
+    follower = followed(log.parent)
+    other = content("same") + content("two")
+    log.with_suffix(".log.1").write_bytes(other)
+    assert other.splitlines() == new(follower)
+
+
+def test_a_file_that_was_cut_in_part(log: Path) -> None:
+    """A file that was cut begins anew, also where its first lines are the same."""
+    log.write_bytes(content("old"))
+    follower = followed(log.parent)
+    os.truncate(log, len(b"old 0\n"))
+    assert [b"old 0"] == new(follower)
+    append(log, b"anew\n")
+    assert [b"anew"] == new(follower)

@@ -1,6 +1,7 @@
 """The command `tail`: the last lines of all logs, and those that come."""
 
 import datetime as dt
+import itertools
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from tracklog.analytics.commands.logline import message_of
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import as_json, one_line, safe, shortened
 from tracklog.analytics.search.entry import Entry, entry_of
+from tracklog.analytics.search.seen import Seen
 
 if TYPE_CHECKING:
     from tracklog.analytics.search.tail import Part
@@ -52,7 +54,10 @@ _ID_WIDTH: Final = 13
 """Of an id of ours these characters are one millisecond."""
 
 _WIDE: Final = 100
-"""Columns of a terminal that has room for the stage too."""
+"""Columns of a terminal that has room for the stage too, and for the level as a word."""
+
+_LEVEL_WIDTH: Final = 8
+_LEVEL_STYLES: Final = {"warning": "yellow", "error": "red", "critical": "bold red"}
 
 _VALUE: Final = 300
 """Columns of a message, and of each value beside it."""
@@ -66,8 +71,6 @@ class Wanted:
     level: str | None
     execution: str | None
     known: Known
-    _last: dict[str, int] = field(default_factory=dict)
-    """The number of each writer's last line: a file that was copied brings its lines again."""
 
     def wants(self, entry: Entry) -> bool:
         """Tell whether a line is wanted."""
@@ -82,16 +85,6 @@ class Wanted:
         if self.filter.is_of_executions and entry.execution_id is not None:
             record = self.known.of([entry.execution_id], fresh=True).get(entry.execution_id)
         return self.filter.wants(entry, record)
-
-    def is_new(self, entry: Entry) -> bool:
-        """Tell whether a line that came is one that was not there before."""
-        writer, seq = entry.stated("writer"), (entry.fields or {}).get("seq")
-        if writer is None or not isinstance(seq, int):
-            return True
-        if seq <= self._last.get(writer, 0):
-            return False
-        self._last[writer] = seq
-        return True
 
 
 @click.command("tail")
@@ -130,18 +123,34 @@ def command(
         chosen = Wanted(wanted, level, _resolved(asked, known, execution), known)
         show = _Shown(Screen(), asked, raw)
         follower = Follower(discovery_of(asked, known, paths).scan, complain)
-        for path, entry in _last(follower.start(), chosen, count):
-            chosen.is_new(entry)
+        parts = follower.start()
+        seen = _seen(parts) if follow else Seen()
+        for path, entry in _last(parts, chosen, count):
+            seen.begin_behind(entry)
             show(path, entry)
         while follow:
-            sys.stdout.flush()
-            began = time.monotonic()
             for path, line in follower.new_lines():
                 entry = entry_of(line)
-                if chosen.is_new(entry) and chosen.wants(entry):
+                if seen.is_new(entry) and chosen.wants(entry):
                     show(path, entry)
             sys.stdout.flush()
-            time.sleep(max(_PAUSE, (time.monotonic() - began) * _LONGEST_SCAN_SHARE))
+            time.sleep(max(_PAUSE, follower.scan_seconds * _LONGEST_SCAN_SHARE))
+
+
+def _seen(parts: "list[Part]") -> Seen:
+    """Give what is there already: the last line of a file tells how far its writer had come."""
+    from tracklog.analytics.search.tail import backwards
+
+    seen = Seen()
+    for part in parts:
+        if part.is_compressed:
+            continue  # It would have to be read whole.
+        try:
+            for line in itertools.islice(backwards(part), 1):
+                seen.begin_behind(entry_of(line))
+        except OSError as error:
+            complain(part.path, error)
+    return seen
 
 
 def _resolved(asked: Asked, known: Known, execution: str | None) -> str | None:
@@ -220,6 +229,9 @@ class _Shown:
         if self.out.is_terminal:
             clock = f"{time.astimezone():%H:%M:%S.%f}"[:-3] if time else units.NOTHING
             text = Text().append("┃ ", colour).append(clock, "dim")
+            level = one_line(row["level"], _LEVEL_WIDTH)
+            told = f"{level:{_LEVEL_WIDTH}}" if self.out.width >= _WIDE else f"{level[:1].upper():1}"
+            text.append(f"  {told}", _LEVEL_STYLES.get(level, "dim"))
             agent = shortened(one_line(entry.stated("agent_name")), _AGENT_WIDTH)
             text.append(f"  {agent:{_AGENT_WIDTH}}  ").append(f"{safe(one or '')[:_ID_WIDTH]:{_ID_WIDTH}}", colour)
         else:

@@ -1,6 +1,7 @@
 """Read the last lines of log files, and the lines that come to them."""
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Final
 from tracklog.analytics.search.files import found_in
 from tracklog.analytics.search.pattern import every_line
 from tracklog.ingester.discover import Found
-from tracklog.ingester.identify import HEAD_BYTES, compression_of, read_at
+from tracklog.ingester.identify import HEAD_BYTES, TAIL_BYTES, compression_of, digest, read_at
 from tracklog.ingester.read import MAX_LINE_BYTES
 from tracklog.ingester.sources import open_file
 
@@ -17,6 +18,9 @@ _STEP_BYTES: Final = 1 << 16
 
 _MOST: Final = 10_000
 """Lines of a compressed file that are held, which cannot be read from its end."""
+
+_REMEMBERED: Final = 10_000
+"""Files of which it is known how far they were read, after they were cut or are gone: some hundred bytes each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,7 @@ class Part:
     end: int
     written_at: float
     """When the file was last written to, in seconds since the epoch."""
+    is_compressed: bool = False
 
 
 def backwards(part: Part) -> Iterator[bytes]:
@@ -68,81 +73,150 @@ def _backwards(descriptor: int, place: int) -> Iterator[bytes]:
 
 
 @dataclass(slots=True)
+class _File:
+    """What was read of a file."""
+
+    read: int = 0
+    """Up to where its lines were given."""
+    marks: str = ""
+    """What was there then; see `_marks`."""
+    given: int = 0
+    """Up to where its lines had been given before it was there: of a copy, those of the other file."""
+    given_marks: str = ""
+    is_compared: bool = False
+    """Whether it is known to be a copy, or none."""
+    size: int = 0
+    looked: tuple[int, int] = (0, 0)
+    """Its size and its time, in nanoseconds, when it was last looked into."""
+    is_compressed: bool = False
+    """It was written before."""
+
+
+@dataclass(slots=True)
 class Follower:
     """Give what is appended to plain log files, also to new ones, through rotation and truncation."""
 
     scan: Callable[[], Iterator[Found]]
     on_error: Callable[[str, OSError], None]
-    _read: dict[tuple[int, int], int] = field(default_factory=dict)
-    """How far each file was read, by device and inode."""
-    _dismissed: set[tuple[int, int]] = field(default_factory=set)
-    """Files that are compressed, and so were written before."""
+    scan_seconds: float = 0.0
+    """How long it took to look which files there are."""
+    _files: dict[tuple[int, int], _File] = field(default_factory=dict)
+    """By device and inode."""
+    _contents: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """What was read of files that begin so, and its marks: a copy of one brings nothing new as far as that."""
 
     def start(self) -> list[Part]:
         """Begin at the present end of each file; gives what is in front of it, the file last written to first."""
         parts = []
         for found in self.scan():
-            end = self._last_end(found)
-            self._read[found.status.st_dev, found.status.st_ino] = end
-            parts.append(Part(found.path, end, found.status.st_mtime))
+            file = self._files[found.status.st_dev, found.status.st_ino] = _File()
+            try:
+                self._pass(found, file)
+            except OSError as error:
+                self.on_error(found.path, error)
+            parts.append(Part(found.path, file.read, found.status.st_mtime, file.is_compressed))
         return sorted(parts, key=lambda part: -part.written_at)
 
     def new_lines(self) -> Iterator[tuple[str, bytes]]:
         """Give the lines that have come since, each with its file's path."""
-        here = set()
-        for found in self.scan():
-            file = found.status.st_dev, found.status.st_ino
-            here.add(file)
-            read = self._read.setdefault(file, 0)
-            if found.status.st_size < read:
-                read = self._read[file] = 0  # It was cut, and begins anew.
-            if found.status.st_size > read and file not in self._dismissed:
-                try:
-                    for line in self._grown(found, file, read):
-                        yield found.path, line
-                except OSError as error:
-                    self.on_error(found.path, error)
-        for gone in self._read.keys() - here:
-            del self._read[gone]
-            self._dismissed.discard(gone)
+        began = time.monotonic()
+        here = {(found.status.st_dev, found.status.st_ino): found for found in self.scan()}
+        self.scan_seconds = time.monotonic() - began
+        for gone in self._files.keys() - here.keys():
+            del self._files[gone]
+        for inode, found in here.items():
+            file = self._files.setdefault(inode, _File())
+            looked = found.status.st_size, found.status.st_mtime_ns
+            if looked == file.looked:
+                continue
+            try:
+                for line in self._come(found, file):
+                    yield found.path, line
+                file.looked = looked
+            except OSError as error:
+                self.on_error(found.path, error)
 
-    def _grown(self, found: Found, file: tuple[int, int], read: int) -> Iterator[bytes]:
+    def _pass(self, found: Found, file: _File) -> None:
+        """Go to where the last whole line ends."""
+        descriptor = open_file(found.path)
+        try:
+            size = os.fstat(descriptor).st_size
+            file.is_compared = True
+            file.is_compressed = compression_of(read_at(descriptor, 0, HEAD_BYTES)) is not None
+            file.read = size if file.is_compressed else _last_end(descriptor, size)
+            self._note(descriptor, file, size)
+        finally:
+            os.close(descriptor)
+
+    def _come(self, found: Found, file: _File) -> Iterator[bytes]:
         descriptor = open_file(found.path)
         try:
             status = os.fstat(descriptor)
-            if (status.st_dev, status.st_ino) != file:
+            if (status.st_dev, status.st_ino) != (found.status.st_dev, found.status.st_ino):
                 return  # It was renamed since; the next scan finds it.
-            if read == 0 and compression_of(read_at(descriptor, 0, HEAD_BYTES)) is not None:
-                self._dismissed.add(file)
-                return
-            held = b""
-            while piece := read_at(descriptor, read + len(held), _STEP_BYTES):
-                *lines, held = (held + piece).split(b"\n")
-                read += sum(len(line) + 1 for line in lines)
-                if len(held) > MAX_LINE_BYTES:
-                    read, held = read + len(held), b""
-                self._read[file] = read
-                yield from (text for line in lines if (text := line.strip(b"\x00\r")))
+            if status.st_size < file.size or (file.read and _marks(descriptor, file.read) != file.marks):
+                # It was cut, or is another one of the same inode: it begins anew.
+                file.read, file.given, file.is_compared = 0, 0, True
+            elif not file.is_compared:
+                self._compare(descriptor, file)
+            if file.read == 0:
+                file.is_compressed = compression_of(read_at(descriptor, 0, HEAD_BYTES)) is not None
+            if not file.is_compressed and _is_past_what_was_given(descriptor, file, status.st_size):
+                yield from _appended(descriptor, file)
+            self._note(descriptor, file, status.st_size)
         finally:
             os.close(descriptor)
 
-    def _last_end(self, found: Found) -> int:
-        """Give where the last whole line of a file ends."""
-        try:
-            descriptor = open_file(found.path)
-        except OSError as error:
-            self.on_error(found.path, error)
-            return found.status.st_size
-        try:
-            if compression_of(read_at(descriptor, 0, HEAD_BYTES)) is not None:
-                self._dismissed.add((found.status.st_dev, found.status.st_ino))
-            place = os.fstat(descriptor).st_size
-            while place > 0:
-                step = min(place, _STEP_BYTES)
-                newline = read_at(descriptor, place - step, step).rfind(b"\n")
-                if newline >= 0:
-                    return place - step + newline + 1
-                place -= step
-            return 0
-        finally:
-            os.close(descriptor)
+    def _compare(self, descriptor: int, file: _File) -> None:
+        """Tell whether a new file is the copy of another, as copytruncate makes it."""
+        head = read_at(descriptor, 0, HEAD_BYTES)
+        if len(head) == HEAD_BYTES:
+            file.is_compared = True
+            file.given, file.given_marks = self._contents.get(digest(head), (0, ""))
+
+    def _note(self, descriptor: int, file: _File, size: int) -> None:
+        file.size, file.marks = size, _marks(descriptor, file.read)
+        if file.read >= HEAD_BYTES and file.read >= file.given:
+            self._contents[digest(read_at(descriptor, 0, HEAD_BYTES))] = file.read, file.marks
+            if len(self._contents) > _REMEMBERED:
+                del self._contents[next(iter(self._contents))]
+
+
+def _is_past_what_was_given(descriptor: int, file: _File, size: int) -> bool:
+    if file.read >= file.given:
+        return True
+    if size < file.given:
+        file.read = size  # The copy is still being made, or is an older one.
+        return False
+    # Two files may begin alike and go on otherwise.
+    file.read = file.given if _marks(descriptor, file.given) == file.given_marks else 0
+    file.given = 0
+    return True
+
+
+def _appended(descriptor: int, file: _File) -> Iterator[bytes]:
+    """Give the whole lines behind those that were read."""
+    held = b""
+    while piece := read_at(descriptor, file.read + len(held), _STEP_BYTES):
+        *lines, held = (held + piece).split(b"\n")
+        file.read += sum(len(line) + 1 for line in lines)
+        if len(held) > MAX_LINE_BYTES:
+            file.read, held = file.read + len(held), b""
+        yield from (text for line in lines if (text := line.strip(b"\x00\r")))
+
+
+def _marks(descriptor: int, place: int) -> str:
+    """Hash a file's head and what is just before a place; other content of the same inode has others."""
+    before = max(0, place - TAIL_BYTES)
+    return digest(read_at(descriptor, 0, min(place, HEAD_BYTES)) + read_at(descriptor, before, place - before))
+
+
+def _last_end(descriptor: int, place: int) -> int:
+    """Give where the last whole line in front of a place ends."""
+    while place > 0:
+        step = min(place, _STEP_BYTES)
+        newline = read_at(descriptor, place - step, step).rfind(b"\n")
+        if newline >= 0:
+            return place - step + newline + 1
+        place -= step
+    return 0
