@@ -1,5 +1,6 @@
 """Test adding to log lines what became of their executions."""
 
+import datetime as dt
 import json
 import os
 import subprocess
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from analytics.commands.searcher import LINES, Searcher, searched
-from ingester.lines import dumps, stamped
+from ingester import kept
+from ingester.lines import START, dumps, stamped
+from tracklog.processors.line import Kind
 
 
 @pytest.fixture
@@ -68,6 +71,16 @@ def test_what_the_database_has_not(search: Searcher) -> None:
     """A line that was not ingested yet says so, with the agent that it names itself."""
     line = dumps(stamped("x", 1, execution_id="new", agent_name="Novice"))
     assert search.run("annotate", stdin=line).stdout.startswith("Novice  not in the database yet")
+
+
+def test_what_goes_on(search: Searcher) -> None:
+    """An execution that goes on has the stage that it is in."""
+    now = (dt.datetime.now(dt.UTC) - START).total_seconds()
+    started = {"execution_id": "e3", "agent_name": "Novice", "kind": Kind.EXECUTION_STARTED, "stage": "prepare"}
+    line = dumps(stamped("v", 1, at=now, **started))
+    (search.logs / "c.jsonl").write_bytes(line)
+    kept.ingest(search.environment["TRACKLOG_DATABASE_URL"], search.logs)
+    assert search.run("annotate", stdin=line).stdout.startswith("Novice  running  prepare  ")
 
 
 def test_json(search: Searcher) -> None:

@@ -98,11 +98,14 @@ def _write(out: Screen, text: str) -> None:
 
 
 def _note(entry: Entry, record: Record | None) -> Text:
+    # Imported here: where there is a record, what reads the database has been imported anyway.
+    from tracklog.analytics.answers.calls import is_going_on
+
     if record is None:
         return Text(one_line(entry.stated("agent_name"), _AGENT_WIDTH) or units.NOTHING).append(f"  {_UNKNOWN}", "dim")
     text = Text(shortened(screen.name(record["agent_name"]).plain, _AGENT_WIDTH))
     text.append("  ").append_text(screen.status(record["status"]))
-    if record["current_stage"] and error_of(record):
+    if record["current_stage"] and (error_of(record) or is_going_on(record["status"])):
         text.append(f"  {one_line(record['current_stage'], 16)}")
     return text.append(f"  {units.duration(record['duration_ms'])}")
 
