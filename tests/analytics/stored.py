@@ -11,11 +11,17 @@ from tracklog.ingester.database import open_engine
 from tracklog.ingester.migrate import upgrade
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
+"""The time at which the tests began, the same for all of them."""
 
 
 def ago(**span: float) -> dt.datetime:
     """Give the time before now by so many `minutes`, `hours` and the like."""
     return NOW - dt.timedelta(**span)
+
+
+def lately(**span: float) -> dt.datetime:
+    """Give the time so long ago where the answer depends on the present, which in a long run is no longer `NOW`."""
+    return dt.datetime.now(dt.UTC).replace(microsecond=0) - dt.timedelta(**span)
 
 
 class Stored:

@@ -2,21 +2,21 @@
 
 import pytest
 
-from analytics.stored import Stored, ago
+from analytics.stored import Stored, lately
 from tracklog.analytics import ExecutionAnalytics
 
 
 @pytest.fixture
 def analytics(stored: Stored) -> ExecutionAnalytics:
     """Give a database in which two executions run, and others have ended."""
-    ended = {"agent_name": "A", "created_at": ago(minutes=4)}
+    ended = {"agent_name": "A", "created_at": lately(minutes=4)}
     stored.executions(
-        {"execution_id": "r1", "agent_name": "A", "status": "running", "created_at": ago(hours=3)},
-        {"execution_id": "r2", "agent_name": "B", "status": "llm_request", "created_at": ago(minutes=1)},
+        {"execution_id": "r1", "agent_name": "A", "status": "running", "created_at": lately(hours=3)},
+        {"execution_id": "r2", "agent_name": "B", "status": "llm_request", "created_at": lately(minutes=1)},
         {"execution_id": "a1", "duration_ms": 5.0, "llm_tokens_used": 7, "llm_calls": 1, **ended},
         {"execution_id": "a2", "duration_ms": 9.0, "llm_tokens_used": 8, "llm_calls": 2, **ended},
         {"execution_id": "a3", "status": "failed", "error_type": "E", "vault_id": "v", **ended},
-        {"execution_id": "old", "agent_name": "A", "status": "failed", "created_at": ago(minutes=40)},
+        {"execution_id": "old", "agent_name": "A", "status": "failed", "created_at": lately(minutes=40)},
     )
     return ExecutionAnalytics(stored.url)
 

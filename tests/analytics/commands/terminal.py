@@ -4,8 +4,10 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from fcntl import ioctl
 from pathlib import Path
@@ -50,23 +52,26 @@ class Terminal:
 
     def until(self, text: str) -> str:
         """Read until a text has been written, however it is coloured and wrapped; gives what was read."""
-        began = len(self.written)
+        began, deadline = len(self.written), time.monotonic() + _PATIENCE
         while text not in _plain(self.written[began:]) and text.encode() not in self.written[began:]:
-            ready, _, _ = select.select([self.descriptor], [], [], _PATIENCE)
-            assert ready, f"{text!r} is not in {self.written[began:]!r}"
-            assert self._read(), f"{text!r} is not in {self.written[began:]!r}"
+            assert self._read(deadline), f"{text!r} is not in {self.written[began:]!r}"
         return self.written[began:].decode(errors="replace")
 
     def end(self) -> tuple[str, int]:
         """Wait for its end; gives all it wrote, and its exit code."""
-        while self._read():
+        deadline = time.monotonic() + _PATIENCE
+        while self._read(deadline):
             pass
         os.close(self.descriptor)
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return self.written.decode().replace("\r\n", "\n"), code
 
-    def _read(self) -> bool:
+    def _read(self, deadline: float) -> bool:
         try:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.descriptor], [], [], left)[0]:
+                os.kill(self.pid, signal.SIGKILL)
+                raise AssertionError(f"goes on for {_PATIENCE} s after {self.written[-4096:]!r}")
             block = os.read(self.descriptor, 1 << 16)
         except OSError:  # How Linux says that the other end was closed.
             return False

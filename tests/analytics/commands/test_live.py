@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from rich.cells import cell_len
 
 from analytics.commands.terminal import Terminal, seen
-from analytics.stored import Stored, ago
+from analytics.stored import Stored, lately
 from ingester import kept
 from ingester.lines import START, dumps, stamped
 from tracklog.analytics.commands.group import tracklog
@@ -142,14 +142,14 @@ def test_watch_on_a_terminal(database: str, logs: Path) -> None:
 def url(stored: Stored) -> str:
     """Give a database with something going on."""
     stored.ingester()
-    editor = {"agent_name": "Editor", "created_at": ago(minutes=4)}
+    editor = {"agent_name": "Editor", "created_at": lately(minutes=4)}
     stored.executions(
         {
             "execution_id": "r1",
             "agent_name": "Critic",
             "status": "running",
             "current_stage": "llm_call",
-            "created_at": ago(minutes=3),
+            "created_at": lately(minutes=3),
         },
         {"execution_id": "f1", "status": "failed", "error_message": "bad \x1b[2J", **editor},
         *({"execution_id": f"s{number}", "llm_tokens_used": 500, **editor} for number in range(20)),
