@@ -49,7 +49,7 @@ async def backlog(store: Store, paths: Sequence[str]) -> Backlog:
     def refuse(path: str, error: OSError) -> None:
         result.unreadable[path] = error.strerror or str(error)
 
-    for path in (discovery := Discovery(paths, refuse, store.file)).missing():
+    for path in (discovery := Discovery([os.path.abspath(path) for path in paths], refuse, store.file)).missing():
         result.unreadable[path] = os.strerror(2)
     for file in discovery.scan():
         result.files += 1

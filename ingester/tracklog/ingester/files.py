@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
@@ -47,12 +48,13 @@ class Files:
         self, host: str, paths: Sequence[str], *, keep: Callable[[Source], bool], database: str | None = None
     ) -> None:
         self.host = host
-        self.paths = paths
+        self.paths = [os.path.abspath(path) for path in paths]
+        """What is followed, named as from everywhere, since the database is asked from anywhere."""
         self.found = 0
         """How many files the last scan found."""
         self.found_bytes = 0
         self._keep = keep
-        self._discovery = Discovery(paths, self._cannot_read, database)
+        self._discovery = Discovery(self.paths, self._cannot_read, database)
         self._open: dict[_Inode, Source] = {}
         self._quiet: dict[_Inode, tuple[int, int]] = {}
         """Files that were read to the end and closed: their size and time of change then."""

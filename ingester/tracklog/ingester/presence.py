@@ -46,7 +46,7 @@ async def note(store: Store, presence: Presence) -> None:
         "host": store.host,
         "version": version("tracklog"),
         "pid": os.getpid(),
-        "paths": orjson.dumps([os.path.abspath(path) for path in presence.paths]).decode(),
+        "paths": orjson.dumps(list(presence.paths)).decode(),
         "files": presence.files,
         "bytes_seen": presence.bytes_seen,
         "bytes_behind": presence.bytes_behind,

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from analytics.stored import Stored, ago
+from ingester.lines import dumps, stamped
 from tracklog.analytics.commands.group import COMMANDS, tracklog
 
 
@@ -201,12 +202,14 @@ def test_why(room: Stored, ask: Asker) -> None:
 def test_show(room: Stored, ask: Asker, tmp_path: Path) -> None:
     """`show` has the record, the lines and where they stand, the LLM calls, the error and the children."""
     log = tmp_path / "agents.jsonl"
-    log.write_text("{}\n" * 10)
+    lines = [dumps(stamped("a", number)) for number in range(5)]
+    log.write_bytes(b"".join(lines))
     room.source(path=str(log))
     room.logs(
         "orchestrator-1",
-        {"message": "execution started", "stage": "init", "stage_status": "started", "line_offset": 6},
-        {"message": "found", "data": {"count": 3}, "line_offset": 12},
+        {"message": "execution started", "stage": "init", "stage_status": "started"}
+        | {"writer": "a", "seq": 2, "line_offset": len(b"".join(lines[:2]))},
+        {"message": "found", "data": {"count": 3}, "writer": "a", "seq": 4, "line_offset": len(b"".join(lines[:4]))},
     )
     text = ask.text("show", "orch")
     assert text.startswith("Orchestrator.run  success\n")

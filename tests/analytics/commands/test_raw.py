@@ -1,6 +1,8 @@
 """From an execution to its lines, and from a line to its execution."""
 
+import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,21 @@ def test_lines_that_are_gone(search: Searcher) -> None:
     assert written(1, 5, 6, 7) == done.stdout.splitlines()
     assert f"a line of it is not in {path} any more" in done.stderr
     assert f"a line of it is not in {search.logs / 'b.jsonl.gz'} any more" in done.stderr
+
+
+def test_lines_of_files_that_were_rotated(search: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renamed or compressed since they were read, files are found beside their names, and nothing else is taken."""
+    path = search.logs / "a.jsonl"
+    (search.logs / "a.jsonl.2.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.write_bytes(dumps(LINES[1]))
+    assert written(1, 3, 5, 6, 7, 8) == search.run("lines", "e1").stdout.splitlines()
+    monkeypatch.chdir(search.logs)
+    (search.logs / "b.jsonl.gz").rename("b.jsonl.3.gz")
+    assert re.search(r"^Logged in +a\.jsonl\.2\.gz", search.run("show", "e1").stdout, re.MULTILINE)
+    assert "b.jsonl.3.gz at byte 0 (1 line)" in search.run("show", "e1").stdout
+    (search.logs / "a.jsonl.2.gz").unlink()
+    (search.logs / "a.jsonl-20261123").write_bytes(dumps(*LINES[:7]))
+    assert "a.jsonl-20261123:1 to line 7 (5 lines)" in search.run("show", "e1").stdout
 
 
 def test_the_execution_of_a_line(search: Searcher) -> None:

@@ -15,7 +15,7 @@ from tracklog.analytics.commands.columns import GAP
 from tracklog.analytics.commands.exits import Exit
 from tracklog.analytics.commands.screen import Screen, print_json
 from tracklog.analytics.commands.stores import option_host, with_store
-from tracklog.analytics.commands.text import one_line
+from tracklog.analytics.commands.text import from_here, one_line
 from tracklog.analytics.record import Record
 from tracklog.ingester.backlog import Backlog, backlog, wait
 from tracklog.ingester.database import database_url, shown
@@ -116,12 +116,12 @@ def _files(files: Backlog | None, here: str, *, following: bool) -> Finding:
             "Files", True, f"no ingester has run on this host, {one_line(here)}; to look at files, name them: PATH..."
         )
     text = f"{units.plural(files.files, 'file')}, {units.size(files.bytes_total)}"
-    details = [f"{one_line(path)}: {one_line(why)}" for path, why in files.unreadable.items()]
+    details = [f"{one_line(from_here(path))}: {one_line(why)}" for path, why in files.unreadable.items()]
     if files.unread:
         unread = sum(one.bytes for one in files.unread)
         text += f": {units.size(unread)} of {units.plural(len(files.unread), 'file')} not in the database"
         text += ", though an ingester runs" if following else "; run: tracklog ingest PATH"
-        details += [f"{one_line(one.path)}: {units.size(one.bytes)}" for one in files.unread]
+        details += [f"{one_line(from_here(one.path))}: {units.size(one.bytes)}" for one in files.unread]
     elif files.unreadable:
         text += ", all in the database but what cannot be read"
     else:

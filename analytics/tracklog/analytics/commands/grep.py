@@ -205,7 +205,7 @@ def _looked_up(known: Known, lines: "list[Line]", wanted: Filter) -> "list[Hit]"
 
 
 def _from_database(known: Known, searched: "Pattern", wanted: Wanted) -> "Iterator[list[Hit]]":
-    from tracklog.analytics.commands.lines import number_rows
+    from tracklog.analytics.commands.lines import place_rows
     from tracklog.analytics.commands.located import hit_of
 
     assert known.analytics is not None
@@ -226,7 +226,7 @@ def _from_database(known: Known, searched: "Pattern", wanted: Wanted) -> "Iterat
             limit=_BATCH,
         )
         records = known.of(row["execution_id"] for row in rows)
-        number_rows(rows)
+        place_rows(rows)
         yield [hit_of(row, records.get(row["execution_id"])) for row in rows]
         if len(rows) < _BATCH:
             return

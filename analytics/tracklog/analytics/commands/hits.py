@@ -13,7 +13,7 @@ from tracklog.analytics.commands import screen, units
 from tracklog.analytics.commands.known import Known
 from tracklog.analytics.commands.logline import message_of
 from tracklog.analytics.commands.screen import Screen
-from tracklog.analytics.commands.text import as_json, one_line, safe
+from tracklog.analytics.commands.text import as_json, from_here, one_line, safe
 from tracklog.analytics.record import Record
 from tracklog.analytics.search.entry import Entry
 
@@ -106,7 +106,7 @@ class Printer:
         """Write a hit with all that is to be said of it, for a pipe."""
         text = Text()
         if hit.path is not None:
-            text.append(f"{safe(hit.path)}{f':{hit.number}' if hit.number is not None else ''}: ")
+            text.append(f"{safe(from_here(hit.path))}{f':{hit.number}' if hit.number is not None else ''}: ")
         text.append(units.moment(hit.entry.row["timestamp"])).append("  ")
         if hit.entry.execution_id is not None:
             text.append_text(self._execution(hit)).append(f"  {safe(hit.entry.execution_id)}  ")
@@ -148,7 +148,7 @@ class Printer:
         if self.colour(one):
             text.stylize(self.colour(one), 0, 1)
         if hit.path is not None:
-            text.append(f"  {safe(hit.path)}", style="magenta")
+            text.append(f"  {safe(from_here(hit.path))}", style="magenta")
         text.truncate(max(20, self.out.width), overflow="ellipsis")
         self.out.print(text)
 

@@ -11,7 +11,7 @@ from tracklog.analytics.commands.columns import Column
 from tracklog.analytics.commands.executions import note
 from tracklog.analytics.commands.hits import Hit
 from tracklog.analytics.commands.known import Known
-from tracklog.analytics.commands.lines import number_rows
+from tracklog.analytics.commands.lines import place_rows
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import as_json, safe
 from tracklog.analytics.record import Record
@@ -35,7 +35,7 @@ def with_context(known: Known, hits: Sequence[Hit], around: int) -> list[Hit]:
     shown = list(by_execution.pop(None, ()))
     rows: dict[str, list[Record]] = {}
     every = known.analytics.get_log_lines([one for one in by_execution if one is not None])
-    number_rows(every)
+    place_rows(every)
     for row in every:
         rows.setdefault(row["execution_id"], []).append(row)
     for one, found in by_execution.items():

@@ -11,7 +11,7 @@ from tracklog.analytics.commands.asked import Asked, asks, lists, option_limit
 from tracklog.analytics.commands.columns import Column
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.stores import option_host, with_store
-from tracklog.analytics.commands.text import one_line, safe
+from tracklog.analytics.commands.text import from_here, one_line, safe
 from tracklog.analytics.errors import AmbiguousIdError, ExecutionNotFoundError
 from tracklog.analytics.record import Record
 from tracklog.ingester.quarantine import retry
@@ -55,7 +55,7 @@ def list_(asked: Asked, limit: int) -> None:
     rows = (
         (
             Text(_short(line) if out.is_terminal else line.id, "cyan"),
-            one_line(line.file) or units.NOTHING,
+            one_line(from_here(line.file or "")) or units.NOTHING,
             units.count(line.line_offset),
             units.count(line.length),
             units.moment(line.quarantined_at),
@@ -80,9 +80,10 @@ def show(asked: Asked, line: str) -> None:
         screen.print_json(found)
         return
     out = Screen()
+    file = one_line(from_here(found.file)) if found.file else units.NOTHING
     host = f" on {one_line(found.file_host)}" if found.file_host else ""
     facts = [
-        ("File", f"{one_line(found.file) or units.NOTHING}{host}"),
+        ("File", f"{file}{host}"),
         ("Byte", f"{units.count(found.line_offset)}, {units.size(found.length)} long"),
         ("Reason", one_line(found.reason)),
         ("When", units.moment(found.quarantined_at)),

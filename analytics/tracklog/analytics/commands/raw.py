@@ -10,9 +10,10 @@ from tracklog.analytics.commands import screen
 from tracklog.analytics.commands.asked import Asked, asks
 from tracklog.analytics.commands.called import with_called
 from tracklog.analytics.commands.exits import Exit
+from tracklog.analytics.commands.lines import place_rows, text_of
 from tracklog.analytics.commands.pager import pages
 from tracklog.analytics.commands.screen import Screen
-from tracklog.analytics.commands.text import safe
+from tracklog.analytics.commands.text import from_here, safe
 from tracklog.analytics.record import Record
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def command(asked: Asked, id: str, tree: bool) -> None:  # noqa: A002 -- the nam
     is_terminal = Screen().is_terminal
     for row, line in found:
         if line is None:
-            name = row["file"] or "a file that is not known any more"
+            name = from_here(row["file"]) if row["file"] else "a file that is not known any more"
             missing[name] = missing.get(name, 0) + 1
         elif not asked.json:
             click.echo(safe(line.decode(errors="replace")) if is_terminal else line)
@@ -62,33 +63,24 @@ def command(asked: Asked, id: str, tree: bool) -> None:  # noqa: A002 -- the nam
 
 
 def raw_lines(rows: Sequence[Record]) -> Iterator[tuple[Record, bytes | None]]:
-    """Read the line of each log row, without its newline; None where it does not stand there any more.
+    """Read the line of each log row, without its newline; None where it does not stand there any more."""
+    from tracklog.ingester.sources import reading
 
-    A line that a container's runtime wrapped is given as its program wrote it.
-    """
-    from tracklog.ingester.decode import Event, decode
-    from tracklog.ingester.sources import line_at, reading
-
+    place_rows(rows)
     with contextlib.ExitStack() as stack:
         readers: dict[str, Fetch | None] = {}
         for row in rows:
             path = row["file"]
-            if path is None:
-                yield row, None
-                continue
-            if path not in readers:
+            if path is not None and path not in readers:
                 try:
                     readers[path] = stack.enter_context(reading(path))
                 except OSError:
                     readers[path] = None
-            reader = readers[path]
-            line = None
+            reader = readers[path] if path is not None else None
+            text = None
             with contextlib.suppress(OSError):
-                line = line_at(reader, row["line_offset"]) if reader is not None else None
-            event = decode(line.text, line.offset, time=line.time) if line is not None else None
-            # Another file may stand under that name by now.
-            is_it = isinstance(event, Event) and (event.writer, event.seq) == (row["writer"], row["seq"])
-            yield row, line.text if line is not None and is_it else None
+                text = text_of(reader, row) if reader is not None else None
+            yield row, text
 
 
 def execution_at(place: str) -> str:

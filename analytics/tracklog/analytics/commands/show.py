@@ -13,13 +13,13 @@ from tracklog.analytics.commands import screen, units
 from tracklog.analytics.commands.asked import Asked, asks
 from tracklog.analytics.commands.calls import call_title
 from tracklog.analytics.commands.columns import Column
-from tracklog.analytics.commands.lines import number_rows
+from tracklog.analytics.commands.lines import place_rows
 from tracklog.analytics.commands.listing import short_ids
 from tracklog.analytics.commands.logline import message_of
 from tracklog.analytics.commands.pager import pages
 from tracklog.analytics.commands.raw import execution_at
 from tracklog.analytics.commands.screen import Screen
-from tracklog.analytics.commands.text import as_json, one_line, safe
+from tracklog.analytics.commands.text import as_json, from_here, one_line, safe
 from tracklog.analytics.errors import ExecutionNotFoundError
 from tracklog.analytics.record import Record
 
@@ -52,7 +52,7 @@ def command(asked: Asked, id: str | None, place: str | None, full: bool) -> None
         answer = analytics.get_execution_with_logs(execution_id)
         if answer is None:
             raise ExecutionNotFoundError(f"the execution {execution_id} was removed just now")
-        number_rows(answer.logs)
+        place_rows(answer.logs)
         if asked.json:
             screen.print_json({**answer, "timeline": staged(answer.logs)})
             return
@@ -132,11 +132,12 @@ def _files(logs: list[Record]) -> str:
     ):
         rows = list(members)
         first, last = rows[0], rows[-1]
+        name = safe(from_here(path))
         if first["line"] is not None:
-            where = f"{safe(path)}:{first['line']}"
+            where = f"{name}:{first['line']}"
             more = f" to line {last['line']}" if last["line"] not in (None, first["line"]) else ""
         else:
-            where, more = safe(path), f" at byte {first['line_offset']:,}"
+            where, more = name, f" at byte {first['line_offset']:,}"
         found.append(f"{where}{more} ({units.plural(len(rows), 'line')})")
     return "\n".join(found)
 

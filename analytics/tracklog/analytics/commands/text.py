@@ -1,5 +1,6 @@
 """Make text from logs safe to print, and short enough to read."""
 
+import os
 import re
 import unicodedata
 from typing import Any, Final
@@ -33,6 +34,14 @@ def safe(text: str) -> str:
 def _escaped(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def from_here(path: str) -> str:
+    """Name a file from the working directory on, if it is below that; else as it is named from everywhere."""
+    try:
+        return path.removeprefix(os.path.join(os.getcwd(), ""))
+    except OSError:  # Somebody removed that directory.
+        return path
 
 
 def one_line(value: Any, width: int | None = None) -> str:
