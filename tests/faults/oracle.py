@@ -251,9 +251,10 @@ def compare_positions(database: str, content: Content) -> None:
     for row in sorted(rows_of(database, "tracklog_sources"), key=lambda row: (row["birth_ns"], row["generation"])):
         sources[row["device"], row["inode"]] = row
     for place, end in content.ends.items():
-        # Of a file without a line there may be nothing to note, as of what only its lines would show to be a log.
-        position = sources[place]["position"] if place in sources else 0
-        assert end == position, content.paths[place]
+        if os.path.getsize(content.paths[place]):  # One that was emptied is noted once there is something in it.
+            # Of a file without a line there may be nothing to note, as of what only its lines would show to be a log.
+            position = sources[place]["position"] if place in sources else 0
+            assert end == position, content.paths[place]
 
 
 def seen_of(events: Iterable[Event]) -> dict[str, Ranges]:

@@ -51,11 +51,12 @@ def test_other_lines_pass(search: Searcher, line: bytes) -> None:
         "logs/a.jsonl:12:{}",
         "[pod/agents-0/main] {}",
         "2026-11-23T10:00:00.1Z stdout F {}",
+        "with a blank: {}",
     ],
 )
 def test_lines_behind_something(search: Searcher, line: str) -> None:
     """What grep, kubectl and the runtimes of containers put in front is no hindrance, and stays."""
-    whole = line.replace("{}", dumps(LINES[3]).decode().strip())
+    whole = line.replace("{}", dumps(LINES[3]).decode().strip().replace("{", "{ " if "blank" in line else "{"))
     (printed,) = search.run("annotate", stdin=f"{whole}\n".encode()).stdout.splitlines()
     assert printed.startswith("Critic  success")
     assert printed.endswith(f"│ {whole}")
@@ -90,6 +91,37 @@ def test_json(search: Searcher) -> None:
     assert ("reading chapter", "success") == (first["event"], first["execution"]["status"])
     assert {"message": "plain", "execution": None} == second
     assert ("own", "failed") == (third["execution"], third["execution_"]["status"])
+
+
+def test_a_database_that_goes_away(search: Searcher) -> None:
+    """Lines pass while it is away, and are annotated once it is back; the exit code says that some were not."""
+    database = Path(search.environment["TRACKLOG_DATABASE_URL"].removeprefix("sqlite:///"))
+    if not database.exists():
+        pytest.skip("the file is taken away, which a server has not")
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from tracklog.analytics.cli import main; main()", "annotate"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **search.environment},
+    )
+
+    def annotated(line: bytes) -> bytes:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(line)
+        process.stdin.flush()
+        return process.stdout.readline()
+
+    assert annotated(dumps(LINES[0])).startswith(b"Editor  failed")
+    hidden = database.rename(database.with_suffix(".away"))
+    assert annotated(dumps(LINES[1])).startswith(b"Critic  the database is away")
+    hidden.rename(database)
+    assert annotated(dumps(LINES[1])).startswith(b"Critic  success")
+    _, complaint = process.communicate()
+    assert 5 == process.returncode
+    assert complaint.startswith(b"tracklog: ")
+    assert b"Traceback" not in complaint
 
 
 def test_lines_come_out_at_once(search: Searcher) -> None:

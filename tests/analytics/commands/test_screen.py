@@ -65,6 +65,14 @@ def test_lines_fit_the_terminal(room: Stored, width: int, command: str) -> None:
         assert "01934567-0003  " in plain
 
 
+@pytest.mark.parametrize("settings", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_no_escapes(room: Stored, settings: dict[str, str]) -> None:
+    """Who wants no colours, or has none, gets nothing but text, to the width of the terminal."""
+    shown = seen(150, "list", "--db", room.url, settings=settings)
+    assert "\x1b" not in shown
+    assert 140 < max(map(cell_len, shown.split("\n→")[0].splitlines())) <= 150
+
+
 def test_the_next_command_is_suggested(room: Stored) -> None:
     """People are told what to ask next, of the same database."""
     assert f"→ tracklog show 01934567-0000 --db {room.url}" in seen(120, "list", "--db", room.url)

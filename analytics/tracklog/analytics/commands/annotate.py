@@ -1,5 +1,6 @@
 """The command `annotate`: add to each line of a stream what became of its execution."""
 
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any, Final
@@ -10,11 +11,13 @@ from rich.text import Text
 from tracklog.analytics.answers.endings import error_of
 from tracklog.analytics.commands import screen, units
 from tracklog.analytics.commands.asked import Asked, asks
+from tracklog.analytics.commands.exits import Exit
 from tracklog.analytics.commands.known import Known
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import as_json, one_line, safe, shortened
 from tracklog.analytics.record import Record
 from tracklog.analytics.search.entry import Entry, entry_of
+from tracklog.ingester.errors import DatabaseError
 from tracklog.ingester.read import MAX_LINE_BYTES
 
 _READ_BYTES: Final = 1 << 16
@@ -24,7 +27,10 @@ _AGENT_WIDTH: Final = 20
 _WIDTH: Final = 48
 """Columns in front of a line: agent, status, stage and duration of an ordinary execution."""
 
-_UNKNOWN: Final = "not in the database yet"
+_NOT_THERE: Final = "not in the database yet"
+_AWAY: Final = "the database is away"
+
+_OBJECT: Final = re.compile(rb'\{\s*"')
 
 
 @click.command("annotate")
@@ -33,7 +39,8 @@ def command(asked: Asked) -> None:
     r"""Read log lines from a pipe, and put in front of each what became of its execution.
 
     Lines may stand behind something else, as grep, kubectl and the runtimes of containers put it there; those of no
-    execution pass as they are. With --json each line becomes an object, with its execution as a member.
+    execution pass as they are. With --json each line becomes an object, with its execution as a member. Lines that come
+    while the database is away pass too, and the exit code is 5 then.
 
     \b
       kubectl logs my-pod | tracklog annotate
@@ -44,16 +51,26 @@ def command(asked: Asked) -> None:
     out = Screen()
     with Known(asked, needed=True) as known:
         known.analytics  # noqa: B018 -- it complains of a database that is not there before anything is read.
+        unknown, was_away = _NOT_THERE, False
         for lines in _batches(sys.stdin.buffer):
             entries = [_understood(line) for line in lines]
-            records = known.of((entry.execution_id for entry in entries), fresh=True)
+            records: dict[str, Record] = {}
+            try:
+                records = known.of((entry.execution_id for entry in entries), fresh=True)
+                unknown = _NOT_THERE
+            except DatabaseError as error:
+                if unknown is _NOT_THERE:
+                    click.echo(f"tracklog: {safe(str(error))}", err=True)
+                unknown, was_away = _AWAY, True
             for line, entry in zip(lines, entries, strict=True):
                 record = records.get(entry.execution_id or "")
                 if asked.json:
                     click.echo(as_json(_with_execution(entry, record)))
                 else:
-                    _print(out, line, entry, record)
+                    _print(out, line, entry, record, unknown)
             sys.stdout.flush()
+    if was_away:
+        raise click.exceptions.Exit(Exit.UNAVAILABLE)
 
 
 def _batches(stream: Any) -> Iterator[list[bytes]]:
@@ -72,20 +89,20 @@ def _batches(stream: Any) -> Iterator[list[bytes]]:
 def _understood(line: bytes) -> Entry:
     """Understand a line, also one with something in front."""
     entry = entry_of(line)
-    place = line.find(b'{"') if entry.fields is None else -1
-    if place > 0:
-        behind = entry_of(line[place:])
+    begins = _OBJECT.search(line) if entry.fields is None else None
+    if begins is not None:
+        behind = entry_of(line[begins.start() :])
         if behind.fields is not None:
             return behind
     return entry
 
 
-def _print(out: Screen, line: bytes, entry: Entry, record: Record | None) -> None:
+def _print(out: Screen, line: bytes, entry: Entry, record: Record | None, unknown: str) -> None:
     text = safe(line.decode(errors="replace")) if out.is_terminal else line.decode(errors="surrogateescape")
     if entry.execution_id is None:
         _write(out, text)
         return
-    note = _note(entry, record)
+    note = _note(entry, record, unknown)
     note.append(" " * max(1, _WIDTH - note.cell_len)).append("│ ", "dim")
     _write(out, (out.styled(note) if out.is_terminal else note.plain) + text)
 
@@ -97,12 +114,12 @@ def _write(out: Screen, text: str) -> None:
         click.echo(text.encode(errors="surrogateescape"))
 
 
-def _note(entry: Entry, record: Record | None) -> Text:
+def _note(entry: Entry, record: Record | None, unknown: str) -> Text:
     # Imported here: where there is a record, what reads the database has been imported anyway.
     from tracklog.analytics.answers.calls import is_going_on
 
     if record is None:
-        return Text(one_line(entry.stated("agent_name"), _AGENT_WIDTH) or units.NOTHING).append(f"  {_UNKNOWN}", "dim")
+        return Text(one_line(entry.stated("agent_name"), _AGENT_WIDTH) or units.NOTHING).append(f"  {unknown}", "dim")
     text = Text(shortened(screen.name(record["agent_name"]).plain, _AGENT_WIDTH))
     text.append("  ").append_text(screen.status(record["status"]))
     if record["current_stage"] and (error_of(record) or is_going_on(record["status"])):

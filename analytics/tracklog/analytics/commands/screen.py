@@ -1,12 +1,13 @@
 """Print answers: in colours and to the width of a terminal, plain and whole into a pipe."""
 
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal
 
 import click
 from rich.cells import cell_len
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleDimensions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -35,7 +36,11 @@ class Screen:
     """Where answers are printed."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False, markup=False, emoji=False)
+        # Rich takes NO_COLOR by its word, and writes other escapes all the same; who sets it wants none.
+        colours: Final = None if os.environ.get("NO_COLOR") else "auto"
+        self._console = Console(highlight=False, markup=False, emoji=False, color_system=colours)
+        if self._console.is_dumb_terminal:  # It may be as wide as any, but Rich takes it for 80 columns.
+            self._console.size = ConsoleDimensions(*shutil.get_terminal_size())
 
     @property
     def is_terminal(self) -> bool:
