@@ -107,10 +107,16 @@ def line(bench: Bench) -> Iterator[Row]:
 def execution(bench: Bench) -> Iterator[Row]:
     """Measure a tracked execution."""
     what = "an execution of 14 events, us"
-    yield _time(what, "14 transactions, SQLite", bench.pairs(direct.ours, direct.to_sqlite, 3), "<= 0.1x")
+    yield _time(what, "14 transactions, sqlite3, WAL", bench.pairs(direct.ours, direct.to_sqlite, 3), "<= 0.1x")
+    sqlite: Side = lambda place: direct.by_session(f"sqlite+aiosqlite:///{place}/session.db")  # noqa: E731
+    yield _time(what, "14 commits of sessions, SQLite", bench.pairs(direct.ours, sqlite, 3), "<= 0.1x")
     with bench.postgresql() as database:
         pair = bench.pairs(direct.ours, lambda _: direct.to_postgresql(database()), 3)
-        yield _time(what, "14 transactions, PostgreSQL", pair, "<= 0.02x")
+        yield _time(what, "14 transactions, asyncpg", pair, "<= 0.02x")
+        postgresql: Side = lambda _: direct.by_session(  # noqa: E731
+            database().replace("postgresql:", "postgresql+asyncpg:", 1)
+        )
+        yield _time(what, "14 commits of sessions, PostgreSQL", bench.pairs(direct.ours, postgresql, 3), "<= 0.02x")
 
 
 def ingest(bench: Bench) -> Iterator[Row]:

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 
 import asyncpg
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 EXECUTIONS = 500
 EVENTS = 14
@@ -65,6 +67,42 @@ def to_sqlite(directory: Path) -> float:
     took = time.perf_counter() - began
     connection.close()
     return took / EXECUTIONS * 1e6
+
+
+class _Base(DeclarativeBase):
+    pass
+
+
+class _Event(_Base):
+    __tablename__ = "session_events"
+    execution_id: Mapped[str] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    timestamp: Mapped[str]
+    kind: Mapped[str]
+    data: Mapped[str]
+
+
+def by_session(url: str) -> float:
+    """Give microseconds for 14 commits of SQLAlchemy's asynchronous sessions, the database as it comes."""
+
+    async def run() -> float:
+        engine = create_async_engine(url)
+        async with engine.begin() as connection:
+            await connection.run_sync(_Base.metadata.create_all)
+        sessions = async_sessionmaker(engine)
+        began = time.perf_counter()
+        for number in range(_SESSION_EXECUTIONS):
+            for execution_id, seq, timestamp, kind, data in _rows(number):
+                async with sessions.begin() as session:
+                    session.add(_Event(execution_id=execution_id, seq=seq, timestamp=timestamp, kind=kind, data=data))
+        took = time.perf_counter() - began
+        await engine.dispose()
+        return took / _SESSION_EXECUTIONS * 1e6
+
+    return asyncio.run(run())
+
+
+_SESSION_EXECUTIONS = 100
 
 
 def to_postgresql(url: str) -> float:
