@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import IO, Any, Final
 
-import zstandard
-
 from tracklog.ingester.identify import Compression, read_at
 
 MAX_LINE_BYTES: Final = 16 << 20
@@ -174,6 +172,8 @@ class Decompressed:
         if self._compression is Compression.GZIP:
             self._stream = gzip.GzipFile(fileobj=file, mode="rb")
         else:
+            import zstandard  # It takes long to import, and few files need it.
+
             decompressor = zstandard.ZstdDecompressor()
             self._stream = decompressor.stream_reader(file, read_across_frames=True)
         self._offset = 0
@@ -193,7 +193,11 @@ class Decompressed:
         try:
             # read1 gives what there is before it tells that the rest is missing; read would lose it.
             data = bytes(self._stream.read1(length))
-        except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError):
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            return self._break()
+        except Exception as error:
+            if self._compression is not Compression.ZSTD or not _is_of_zstd(error):
+                raise
             return self._break()
         self._at_end = not data
         if self._at_end and self._compression is Compression.ZSTD and not is_whole_zstd(self._descriptor):
@@ -216,8 +220,16 @@ class Decompressed:
         self._at_end = False
 
 
+def _is_of_zstd(error: Exception) -> bool:
+    import zstandard
+
+    return isinstance(error, zstandard.ZstdError)
+
+
 def is_whole_zstd(descriptor: int) -> bool:
     """Tell whether a file ends where a zstd frame does, see RFC 8878, 3.1."""
+    import zstandard
+
     place, size = 0, os.fstat(descriptor).st_size
     while place < size:
         header = read_at(descriptor, place, _ZSTD_HEADER_BYTES)
