@@ -38,12 +38,12 @@ def test_what_begins_like_a_log_is_one(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
     (tmp_path / "tracklog.db").write_bytes(b"SQLite format 3\x00")
     (tmp_path / ".hidden.log").touch()
-    (tmp_path / "out.1.gz").write_bytes(gzip.compress(b'{"event": "e"}\n'))
-    (tmp_path / "image.gz").write_bytes(gzip.compress(b"\x89PNG"))
+    (tmp_path / "out.1.gz").write_bytes(gzip.compress(b'{"event": "e"}\n', mtime=0))
+    (tmp_path / "image.gz").write_bytes(gzip.compress(b"\x89PNG", mtime=0))
     assert {"out", "out.1.gz"} == found(tmp_path)
 
 
-@pytest.mark.parametrize("whole", [b'{"event": "e"}\n', gzip.compress(b'{"event": "e"}\n')])
+@pytest.mark.parametrize("whole", [b'{"event": "e"}\n', gzip.compress(b'{"event": "e"}\n', mtime=0)])
 def test_what_is_being_written_is_looked_at_again(tmp_path: Path, whole: bytes) -> None:
     """As long as there is too little of a file to tell what it is."""
     (tmp_path / "out").write_bytes(whole[:1])
@@ -139,7 +139,7 @@ def test_the_database_is_never_opened(tmp_path: Path) -> None:
 
 def test_a_missing_path_is_told(tmp_path: Path) -> None:
     """What does not exist, or is neither file nor directory, is not found, and can be asked for."""
-    (tmp_path / "a.log.gz").write_bytes(gzip.compress(b"{}\n"))
+    (tmp_path / "a.log.gz").write_bytes(gzip.compress(b"{}\n", mtime=0))
     os.mkfifo(tmp_path / "pipe")
     paths = [str(tmp_path / "no"), str(tmp_path), str(tmp_path / "pipe"), "/dev/null"]
     discovery = Discovery(paths, lambda path, error: None)
