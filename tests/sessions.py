@@ -52,11 +52,16 @@ def _commands(block: str) -> Iterator[tuple[str, str]]:
         yield command, printed.rstrip("\n")
 
 
+def demo(directory: Path) -> None:
+    """Run the demo in a directory."""
+    made = [sys.executable, "-c", "from tracklog.analytics.cli import main; main()", "demo", "--directory", "."]
+    subprocess.run(made, cwd=directory, check=True, capture_output=True)
+
+
 def run(page: Path, directory: Path) -> Iterator[tuple[str, str]]:
     """Do what a page says, in a directory, and give each command with what it prints."""
     if page.name == "README.md":  # It asks about the demo.
-        made = [sys.executable, "-c", "from tracklog.analytics.cli import main; main()", "demo", "--directory", "."]
-        subprocess.run(made, cwd=directory, check=True, capture_output=True)
+        demo(directory)
     for kind, text in _BLOCK.findall(page.read_text()):
         if kind == "console":
             for command, _ in _commands(text):

@@ -1,15 +1,20 @@
 """What is documented is run."""
 
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner, Result
 
 import reference
 import sessions
+from tracklog.analytics.commands.group import tracklog
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -73,3 +78,55 @@ def test_pages_that_are_linked_exist() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+_COMMANDS = [
+    command
+    for page in PAGES
+    if page.name != "reference.md"
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    if not language
+    for command in re.findall(r"^tracklog .*", block, re.MULTILINE)
+]
+_GO_ON = re.compile(r"(?: -f\b| top\b| ingest (?!.*--once)| --wait\b|postgresql:|/var/|^tracklog sql$)")
+"""Those that go on until somebody ends them, ask what is typed, or need another machine; they must be understood."""
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the directory of a demo that has run."""
+    directory = tmp_path_factory.mktemp("demo")
+    sessions.demo(directory)
+    return directory
+
+
+@pytest.mark.parametrize("command", dict.fromkeys(_COMMANDS))
+def test_commands_that_are_named_work(command: str, demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each command that a page names is one, with these options, and answers on the demo."""
+    monkeypatch.chdir(demo)
+    Path("report.sql").write_text("SELECT 1; SELECT 2")
+    (log,) = sorted(Path("logs").glob("proofreader*"))
+    Path("logs/agents.jsonl").write_bytes(log.read_bytes() * 6)
+    words = command.split("  #")[0].split(" # ")[0].strip()
+    text = words.split(" | ")[0].split(" > ")[0].split(" && ")[0]
+    stdin = Path(text.split(" < ")[1]).read_text() if " < " in text else None
+    arguments = shlex.split(text.split(" < ")[0])[1:]
+    executions = json.loads(invoked(["list", "--agent", "StyleCritic", "--sort", "oldest", "--json"]).stdout)
+    arguments = [executions[0]["execution_id"] if word == "ID" else word for word in arguments]
+    if _GO_ON.search(text):
+        context = click.Context(tracklog)
+        found = tracklog.get_command(context, arguments[0])
+        assert found is not None
+        found.make_context(arguments[0], arguments[1:], parent=context).close()
+    else:
+        assert invoked(arguments, stdin).exit_code in _MAY_END_WITH.get(arguments[0], (0,)), command
+
+
+_MAY_END_WITH = {"watch": (1,), "llm": (0, 2)}
+"""What is watched has failed; the demo's executions have fewer calls than the pages speak of."""
+
+
+def invoked(arguments: list[str], stdin: str | None = None) -> Result:
+    """Run a command in this process."""
+    environment = {"TRACKLOG_DATABASE_URL": None, "XDG_CONFIG_HOME": os.devnull}
+    return CliRunner(env=environment).invoke(tracklog, arguments, input=stdin)

@@ -97,6 +97,27 @@ def test_recent_executions_are_newest_first(stored: Stored, analytics: Execution
     assert ids(analytics.get_recent_executions(hours=1)) == ["new"]
 
 
+def test_recent_executions_in_another_order(stored: Stored, analytics: ExecutionAnalytics) -> None:
+    """What has most of something comes first, what has none of it last, and among equals the newest."""
+    stored.executions(
+        {"execution_id": "a", "created_at": ago(minutes=3), "duration_ms": 9.0, "llm_tokens_used": 5, "llm_calls": 1},
+        {"execution_id": "b", "created_at": ago(minutes=2), "duration_ms": None, "llm_tokens_used": 7},
+        {"execution_id": "c", "created_at": ago(minutes=1), "duration_ms": 10.0, "agent_name": "Aaron"},
+        {"execution_id": "timeless", "created_at": None},
+    )
+    for sort, expected in (
+        ("oldest", ["a", "b", "c", "timeless"]),
+        ("slowest", ["c", "a", "b", "timeless"]),
+        ("tokens", ["b", "a", "c", "timeless"]),
+        ("calls", ["a", "c", "b", "timeless"]),
+        ("agent", ["c", "b", "a", "timeless"]),
+    ):
+        assert expected == ids(analytics.get_recent_executions(sort=sort)), sort
+    assert ["c"] == ids(analytics.get_recent_executions(sort="slowest", limit=1))
+    with pytest.raises(ValueError, match="sort must be one of newest, oldest"):
+        analytics.get_recent_executions(sort="fastest")
+
+
 @pytest.mark.parametrize(
     "filters",
     [{"vault_id": "v1"}, {"agent_name": "Editor"}, {"status": "failed"}, {"conversation_id": "c1"}],

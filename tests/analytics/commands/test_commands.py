@@ -107,6 +107,7 @@ def test_list(room: Stored, ask: Asker) -> None:
     assert [record["execution_id"] for record in ask.json("list", "--status", "skipped")] == ["critic-1"]
     assert [record["execution_id"] for record in ask.json("list", "--vault", "v1")] == ["orchestrator-1"]
     assert ask.json("list", "--hours", "0") == []
+    assert ask.json("list", "--sort", "oldest") == ask.json("list")[::-1]
 
 
 def test_an_empty_answer_is_an_answer(stored: Stored, ask: Asker) -> None:

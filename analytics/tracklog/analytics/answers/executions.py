@@ -1,11 +1,11 @@
 """Find executions: by id, and the latest, failed, skipped and slow ones."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, UnaryExpression, select
 
 from tracklog.analytics.answers.calls import calls_in_flight, calls_of, interaction, is_going_on
 from tracklog.analytics.answers.endings import explain
@@ -92,6 +92,17 @@ def get_execution_with_logs(execution_id: str | UUID) -> Query[Record | None]:
     return Record(execution=execution, logs=log_rows, llm_calls=calls, children=children)
 
 
+SORTS: Final[Mapping[str, UnaryExpression[Any]]] = {
+    "newest": _executions.created_at.desc(),
+    "oldest": _executions.created_at.asc(),
+    "slowest": _executions.duration_ms.desc(),
+    "tokens": _executions.llm_tokens_used.desc(),
+    "calls": _executions.llm_calls.desc(),
+    "agent": _executions.agent_name.asc(),
+}
+"""Orders of a list; within each the newest come first."""
+
+
 def get_recent_executions(
     vault_id: str | UUID | None = None,
     agent_name: str | None = None,
@@ -102,14 +113,25 @@ def get_recent_executions(
     hours: float | None = None,
     since: dt.datetime | None = None,
     until: dt.datetime | None = None,
+    sort: str = "newest",
 ) -> Query[list[Record]]:
-    """Give the newest executions first, of all times unless `hours`, `since` or `until` say otherwise."""
+    """Give the newest executions first, of all times unless `hours`, `since` or `until` say otherwise.
+
+    :param sort: One of `SORTS` instead; in an order other than by time all that match are looked at.
+    :raises ValueError: There is no such order.
+    """
+    if sort not in SORTS:
+        raise ValueError(f"sort must be one of {', '.join(SORTS)}, not {sort!r}")
     when = period(hours, since, until)
     chosen = _filtered(
         select(*COLUMNS), when, vault_id=vault_id, agent_name=agent_name, conversation_id=conversation_id
     )
     if status is not None:
         chosen = chosen.where(_executions.status == status)
+    if sort != "newest":
+        order = SORTS[sort].nulls_last(), _executions.created_at.desc().nulls_last(), _executions.execution_id
+        rows = yield chosen.order_by(*order).limit(at_most(limit))
+        return (yield from completed(rows))
     rows = yield _newest(chosen.where(_executions.created_at.is_not(None)), limit)
     if len(rows) < limit and when == Period():
         # Lines of other programs may carry no time. PostgreSQL would sort their executions before all others, and an

@@ -18,6 +18,13 @@ from tracklog.processors.states import ExecutionStatus
 @click.option("--status", type=click.Choice([status.value for status in ExecutionStatus]), help="Only of this status.")
 @option_vault
 @click.option("--conversation", metavar="ID", help="Only this conversation's.")
+@click.option(
+    "--sort",
+    type=click.Choice(["newest", "oldest", "slowest", "tokens", "calls", "agent"]),
+    default="newest",
+    show_default=True,
+    help="In this order; the greatest first.",
+)
 @option_limit(20)
 @option_period(None)
 @lists
@@ -27,13 +34,14 @@ def command(
     status: str | None,
     vault: str | None,
     conversation: str | None,
+    sort: str,
     limit: int,
     period: Period,
 ) -> None:
-    """List executions, the newest first."""
+    """List executions, the newest first unless --sort says otherwise."""
     with asked.analytics() as analytics:
         records = analytics.get_recent_executions(
-            vault, agent, status, limit, conversation_id=conversation, **period.asked
+            vault, agent, status, limit, conversation_id=conversation, sort=sort, **period.asked
         )
         print_list(
             asked,
