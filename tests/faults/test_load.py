@@ -214,15 +214,15 @@ def test_the_connection_is_dead_and_nobody_says_so(
             proxy.url(name),
             constants={
                 "ingester:_BACKOFF": [0.02, 0.1],
-                "database:_CONNECT_SECONDS": 0.5,
-                "database:_ANSWER_SECONDS": 0.5,
+                "database:_CONNECT_SECONDS": 1.5,
+                "database:_ANSWER_SECONDS": 1.5,
             },
         ) as child,
     ):
         those.start(100_000, 0.002)
         until_begun(postgres_database)
         proxy.mode = Mode.SWALLOW
-        time.sleep(1.5)
+        time.sleep(3)
         proxy.mode = Mode.PASS
         those.kill_one()
         until_read(postgres_database, those.logs)
