@@ -1,6 +1,7 @@
 """What must be in the database: a pure fold of all the lines, compared with the rows there are."""
 
 import asyncio
+import datetime as dt
 import gzip
 import os
 import sqlite3
@@ -20,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from faults.processes import SECONDS, until
 from tracklog.ingester import schema
 from tracklog.ingester.database import open_reader
-from tracklog.ingester.decode import Event, Rejected, decode
+from tracklog.ingester.decode import Event, Rejected, decode, written
 from tracklog.ingester.fold import LOG_COLUMNS, Changes
 from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS, Rules
 from tracklog.ingester.ranges import Ranges
@@ -237,9 +238,9 @@ def _stated(columns: Iterable[str], row: Mapping[str, Any]) -> Row:
 
 
 def _same_row(expected: Row, row: Row, key: object) -> None:
-    """Compare a row's columns; JSON as the value it stands for."""
+    """Compare a row's columns; JSON as the value it stands for, times as lines state them."""
     for name, value in expected.items():
-        there = row[name]
+        there = written(row[name]) if isinstance(row[name], dt.datetime) else row[name]
         if name in _JSON and value is not None:
             value = orjson.loads(value)
         assert value == there, (key, name)

@@ -5,6 +5,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tracklog.ingester.decode import Event, Rejected, decode, dumps, name_of, parse_time
 from tracklog.processors.line import Kind
@@ -165,7 +167,24 @@ def test_what_is_no_time_is_none(written: Any) -> None:
 
 def test_the_containers_time_stands_in() -> None:
     """A line that does not say when has the time at which its container's runtime took it."""
-    assert dt.datetime(2026, 1, 1, tzinfo=dt.UTC) == event_of({"event": "e"}, time="2026-01-01T00:00:00Z").time
+    assert "2026-01-01 00:00:00.000000" == event_of({"event": "e"}, time="2026-01-01T00:00:00Z").time
+
+
+@given(moment=st.datetimes(), zone=st.sampled_from("Z0+-"))
+def test_a_time_is_the_same_however_it_is_stated(moment: dt.datetime, zone: str) -> None:
+    """What our writers state is read in a shorter way, to the same time and the same key."""
+    ours = f"{moment.isoformat(timespec='microseconds')}Z"
+    other = {"Z": ours.replace("T", " "), "0": ours[:-1], "+": f"{ours[:-1]}+00:00", "-": f"{ours[:-1]}-00:00"}[zone]
+    one, two = (event_of({"event": "e", "timestamp": stated, "writer": "w", "seq": 1}) for stated in (ours, other))
+    assert one.time == two.time
+    assert one.time is None or (one.key, one.stamped) == (two.key, two.stamped) == (f"{ours} w {1:019d}", True)
+    assert (one.time is None) == (moment.year not in range(2, 9999))
+
+
+@pytest.mark.parametrize("stated", ["2026-02-30T10:00:00.000000Z", "2026-13-01T10:00:00.000000Z"])
+def test_a_day_that_is_none_is_no_time(stated: str) -> None:
+    """It looks like a time of ours, and no calendar has it."""
+    assert event_of({"event": "e", "timestamp": stated}).time is None
 
 
 def test_an_unknown_kind_is_an_ordinary_line() -> None:

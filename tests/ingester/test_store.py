@@ -15,6 +15,7 @@ from sqlalchemy import delete, select
 
 from ingester.lines import event_of, histories, stamped
 from tracklog.ingester import schema
+from tracklog.ingester.decode import written
 from tracklog.ingester.errors import OvertakenError
 from tracklog.ingester.fold import LOG_COLUMNS, fold
 from tracklog.ingester.identify import Identity
@@ -65,11 +66,15 @@ async def empty(store: Store) -> None:
 
 
 def comparable(rules: Rules, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Take the columns that lines state, JSON as text."""
+    """Take the columns that lines state, JSON and times as text."""
     table = schema.metadata.tables[rules.table]
     return [
         {
-            name: orjson.dumps(value).decode() if value is not None and table.c[name].type is schema.Json else value
+            name: orjson.dumps(value).decode()
+            if table.c[name].type is schema.Json
+            else written(value)
+            if isinstance(value, dt.datetime)
+            else value
             for name in rules.columns
             if (value := row.get(name)) is not None
         }

@@ -8,10 +8,11 @@ import orjson
 from sqlalchemy import BigInteger, Boolean, Column, Double, Integer, LargeBinary, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tracklog.ingester.decode import moment_of, written
 from tracklog.ingester.schema import JsonText, UtcTimeStamp
 
 Values = Sequence[Any]
-"""A row, in the order of its columns; JSON as text, times as aware datetimes."""
+"""A row, in the order of its columns; JSON as text, times as aware datetimes or as `decode.written` writes them."""
 
 
 def is_sqlite(connection: AsyncConnection) -> bool:
@@ -44,12 +45,13 @@ async def insert(
     selected = ", ".join(_cast(table.c[name], f"u.{name}") for name in columns)
     arrays = ", ".join(f"${place}::{_array_type(table.c[name])}[]" for place, name in enumerate(columns, start=1))
     sql = f"{into} SELECT {selected} FROM unnest({arrays}) AS u({names}) ON CONFLICT {conflict}"
-    return _count(await (await driver(connection)).execute(sql, *map(list, zip(*rows, strict=True))))
+    return _count(await (await driver(connection)).execute(sql, *_for_postgresql(table, columns, rows)))
 
 
 async def copy(connection: AsyncConnection, table: Table, columns: Sequence[str], rows: Sequence[Values]) -> None:
     """Copy rows straight into a table of PostgreSQL; a key that is there already is an error."""
-    await (await driver(connection)).copy_records_to_table(table.name, records=rows, columns=columns)
+    records = zip(*_for_postgresql(table, columns, rows), strict=True)
+    await (await driver(connection)).copy_records_to_table(table.name, records=records, columns=columns)
 
 
 async def update(
@@ -72,7 +74,7 @@ async def update(
         f"UPDATE {table.name} AS t SET {settings} FROM unnest({arrays}) AS u({', '.join(names)})"
         f" WHERE t.{key} = u.{key}"
     )
-    return _count(await (await driver(connection)).execute(sql, *map(list, zip(*rows, strict=True))))
+    return _count(await (await driver(connection)).execute(sql, *_for_postgresql(table, names, rows)))
 
 
 async def fetch(
@@ -92,36 +94,31 @@ def _with_keys_sqlite(sql: str, keys: Iterable[str], values: Sequence[Any]) -> t
     text = sql.replace("{keys}", "SELECT value FROM json_each(?1)")
     for place in range(len(values), 0, -1):
         text = text.replace(f"${place + 1}", f"?{place + 1}")
-    return text, (orjson.dumps(list(keys)).decode(), *(_sqlite_time(value) for value in values))
-
-
-def sqlite_time(moment: dt.datetime | None) -> str | None:
-    """Write a time as SQLite keeps it.
-
-    >>> sqlite_time(dt.datetime(2026, 11, 23, 10, 0, tzinfo=dt.UTC))
-    '2026-11-23 10:00:00.000000'
-    """
-    # Not strftime, which writes a year before 1000 without its zeros.
-    if moment is None:
-        return None
-    return (moment if moment.tzinfo is dt.UTC else moment.astimezone(dt.UTC)).isoformat(" ", "microseconds")[:-6]
-
-
-def _sqlite_time(value: Any) -> Any:
-    return sqlite_time(value) if isinstance(value, dt.datetime) else value
+    return text, (orjson.dumps(list(keys)).decode(), *map(_sqlite_value, values))
 
 
 def _for_sqlite(table: Table, columns: Sequence[str], rows: Sequence[Values]) -> list[tuple[Any, ...]]:
-    times = [place for place, name in enumerate(columns) if isinstance(table.c[name].type, UtcTimeStamp)]
-    if not times:
+    """Write the times, if there are any that are not written yet; most rows are of lines and have none."""
+    places = _times(table, columns)
+    if not any(isinstance(row[place], dt.datetime) for place in places for row in rows):
         return [*map(tuple, rows)]
-    converted = []
-    for row in rows:
-        values = list(row)
-        for place in times:
-            values[place] = sqlite_time(values[place])
-        converted.append(tuple(values))
-    return converted
+    return [tuple(map(_sqlite_value, row)) for row in rows]
+
+
+def _sqlite_value(value: Any) -> Any:
+    return written(value) if isinstance(value, dt.datetime) else value
+
+
+def _for_postgresql(table: Table, columns: Sequence[str], rows: Sequence[Values]) -> list[list[Any]]:
+    """Give the columns' values, with times as asyncpg takes them."""
+    values = [*map(list, zip(*rows, strict=True))]
+    for place in _times(table, columns):
+        values[place] = [moment_of(value) if isinstance(value, str) else value for value in values[place]]
+    return values
+
+
+def _times(table: Table, columns: Sequence[str]) -> list[int]:
+    return [place for place, name in enumerate(columns) if isinstance(table.c[name].type, UtcTimeStamp)]
 
 
 def _array_type(column: Column[Any]) -> str:

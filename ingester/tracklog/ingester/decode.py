@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +20,7 @@ _MAX_KEY_LENGTH: Final = 256
 _INT64: Final = range(-(1 << 63), 1 << 63)
 
 _KINDS: Final[Mapping[str, Kind]] = {kind.value: kind for kind in Kind}
+_LLM_KINDS: Final = frozenset((Kind.LLM_REQUEST, Kind.LLM_RESPONSE, Kind.LLM_ERROR))
 
 _TIME_KEYS: Final = ("timestamp", "@timestamp", "time", "ts")
 """Where a foreign line may keep its time; `timestamp` is structlog's own."""
@@ -30,12 +31,12 @@ _WRITER: Final = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _DEEPEST: Final = 500
 """Levels of nesting: half of what readers of JSON take, as a rule; writers of ours end at 200."""
 
+_BACKSLASH: Final = 0x5C
 _NUL_ESCAPE: Final = b"\\u0000"
-_ESCAPE: Final = b"\\u"
-_ALIAS: Final = b"gen_ai."
+_ALIAS: Final = "gen_ai."
 
 _SORTABLE: Final = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z", re.ASCII)
-"""A time as `_written` writes it."""
+"""A time as our writers state it, and as it stands in an event's key."""
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
@@ -51,7 +52,8 @@ class Event(NamedTuple):
     stamped: bool
     """Whether the line carries its writer's stamp; else `writer` is its offset and the hash of its bytes, `seq` the
     offset."""
-    time: dt.datetime | None
+    time: str | None
+    """In UTC, as `written` writes it."""
     key: str
     """Sorts lines by (time, writer, seq), byte by byte."""
     kind: Kind | None
@@ -105,37 +107,44 @@ def decode(line: bytes, offset: int, *, time: str | None = None) -> Event | Reje
     # What is opened is closed: a short line cannot be deep, and most are short.
     if len(text) > 2 * _DEEPEST and text.count(b"[") + text.count(b"{") > _DEEPEST and _is_deeper(fields, _DEEPEST):
         return reject(line, offset, f"nested deeper than {_DEEPEST} levels")
-    execution_id = fields.get("execution_id")
-    if execution_id is not None and not isinstance(execution_id, str):
-        execution_id = dumps(execution_id)
-    if execution_id is not None and len(execution_id) > MAX_ID_LENGTH:
-        return reject(line, offset, f"execution_id is longer than {MAX_ID_LENGTH} characters")
-    writer, seq = fields.get("writer"), fields.get("seq")
-    moment, stated = _time_of(fields, time)
+    get: Callable[[str], Any] = fields.get
+    execution_id = get("execution_id")
+    if execution_id is not None:
+        if not isinstance(execution_id, str):
+            execution_id = dumps(execution_id)
+        if len(execution_id) > MAX_ID_LENGTH:
+            return reject(line, offset, f"execution_id is longer than {MAX_ID_LENGTH} characters")
+    writer, seq, stated = get("writer"), get("seq"), get("timestamp")
+    moment, sortable = _canonical(stated) if isinstance(stated, str) else None, stated
+    if moment is None:
+        other = _time_of(fields, time)
+        moment = written(other) if other is not None else None
+        sortable = f"{moment[:10]}T{moment[11:]}Z" if moment is not None else ""
     stamped = (
         isinstance(writer, str)
         and _is_writer(writer)
         and type(seq) is int
         and 0 < seq < 1 << 63
         # The stamp's third part, without which these are somebody's own keys.
-        and isinstance(fields.get("timestamp"), str)
+        and isinstance(stated, str)
         and moment is not None
     )
     if not stamped:
         # The offset first: lines of one file that have the same time, or none, stay in their order.
         writer, seq = f"~{offset:012x}{hashlib.blake2b(text, digest_size=12).hexdigest()}", offset
-    assert isinstance(writer, str)
-    assert isinstance(seq, int)
+    kind = _KINDS.get(named) if isinstance(named := get("kind"), str) else None
+    if (kind is None or kind in _LLM_KINDS) and _ALIAS in " ".join(fields):
+        kind = _read_aliases(fields, kind)
     return Event(
-        writer=writer,
-        seq=seq,
-        stamped=stamped,
-        time=moment,
-        key=f"{_written(moment, stated) if moment else ''} {writer} {seq:019d}",
-        kind=_kind_of(fields, has_aliases=_ALIAS in text or _ESCAPE in text),
-        execution_id=execution_id or None,
-        fields=fields,
-        offset=offset,
+        writer,
+        seq,
+        stamped,
+        moment,
+        f"{sortable} {writer} {seq:019d}",
+        kind,
+        execution_id or None,
+        fields,
+        offset,
     )
 
 
@@ -144,11 +153,34 @@ def _is_writer(name: str) -> bool:
     return _WRITER.fullmatch(name) is not None
 
 
-def _written(moment: dt.datetime, stated: Any) -> str:
-    """Write a time of UTC so that texts sort as times do: most lines, and all of our writers, state it so."""
-    if isinstance(stated, str) and _SORTABLE.fullmatch(stated) is not None:
-        return stated
-    return f"{moment.isoformat(timespec='microseconds')[:-6]}Z"
+def _canonical(stated: str) -> str | None:
+    """Write a time that our writers stated; None for every other one, and for one that does not exist."""
+    if _SORTABLE.fullmatch(stated) is None or not _FIRST_YEAR <= stated[:4] <= _LAST_YEAR:
+        return None
+    try:
+        dt.datetime.fromisoformat(stated)
+    except ValueError:
+        return None
+    return f"{stated[:10]} {stated[11:26]}"
+
+
+def written(moment: dt.datetime) -> str:
+    """Write a time in UTC so that texts sort as times do; it is how SQLite keeps it.
+
+    >>> written(dt.datetime(2026, 11, 23, 10, 0, tzinfo=dt.UTC))
+    '2026-11-23 10:00:00.000000'
+    """
+    # Not strftime, which writes a year before 1000 without its zeros.
+    return moment.astimezone(dt.UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def moment_of(text: str) -> dt.datetime:
+    """Read what `written` wrote.
+
+    >>> moment_of("2026-11-23 10:00:00.000000").isoformat()
+    '2026-11-23T10:00:00+00:00'
+    """
+    return dt.datetime.fromisoformat(f"{text}+00:00")
 
 
 def reject(line: bytes, offset: int, reason: str) -> Rejected:
@@ -165,7 +197,7 @@ def _parse(text: bytes) -> Any:
             return _storable(json.loads(text))
         except ValueError:
             raise refusal from None
-    if _NUL_ESCAPE in text:
+    if _BACKSLASH in text and _NUL_ESCAPE in text:  # The former is found out at once.
         return _storable(fields)
     return fields
 
@@ -199,12 +231,11 @@ def _storable(value: Any) -> Any:
     return value
 
 
-def _time_of(fields: Mapping[str, Any], fallback: str | None) -> tuple[dt.datetime | None, Any]:
-    """Give the time of a line, and the value that states it."""
+def _time_of(fields: Mapping[str, Any], fallback: str | None) -> dt.datetime | None:
     for name in _TIME_KEYS:
         if (value := fields.get(name)) is not None and (moment := parse_time(value)) is not None:
-            return moment, value
-    return (parse_time(fallback), fallback) if fallback is not None else (None, None)
+            return moment
+    return parse_time(fallback) if fallback is not None else None
 
 
 def parse_time(value: Any) -> dt.datetime | None:
@@ -234,6 +265,8 @@ def parse_time(value: Any) -> dt.datetime | None:
 
 
 _YEARS: Final = range(2, 9999)
+_FIRST_YEAR: Final = f"{_YEARS[0]:04d}"
+_LAST_YEAR: Final = f"{_YEARS[-1]:04d}"
 
 
 # OpenTelemetry's semantic conventions for generative AI, v1.38, and the names they had before.
@@ -257,12 +290,9 @@ _GEN_AI: Final[Mapping[str, str]] = {
 }
 
 
-def _kind_of(fields: dict[str, Any], *, has_aliases: bool) -> Kind | None:
-    """Give the kind, after reading OpenTelemetry's names as ours, if there may be some."""
-    kind = _KINDS.get(stated) if isinstance(stated := fields.get("kind"), str) else None
-    if not has_aliases or (kind is not None and not kind.startswith("llm.")):
-        return kind
-    aliases = [name for name in fields if name.startswith("gen_ai.")]
+def _read_aliases(fields: dict[str, Any], kind: Kind | None) -> Kind | None:
+    """Read OpenTelemetry's names as ours, and give the kind that they say the line is of."""
+    aliases = [name for name in fields if name.startswith(_ALIAS)]
     for name in aliases:
         ours = _GEN_AI.get(name)
         if ours is not None and ours not in fields:

@@ -1,6 +1,5 @@
 """From events to rows: a pure fold that gives the same rows for any order, grouping and repetition of the lines."""
 
-import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -35,7 +34,7 @@ LogRow = tuple[
     str,
     str,
     int,
-    dt.datetime | None,
+    str | None,
     str | None,
     str | None,
     str | None,
@@ -72,38 +71,36 @@ class Changes:
 
     def add(self, event: Event, source_id: str) -> None:
         """Add one line."""
-        if event.stamped:
-            self._see(event)
-        execution_id = event.execution_id
+        # Once a line: what is asked often is not looked up again, and what most lines do not say is not asked for.
+        writer, seq, stamped, _, _, kind, execution_id, fields, _ = event
+        if stamped:
+            seen = self.writers.get(writer)
+            if seen is None:
+                seen = self.writers[writer] = WriterSeen()
+            add(seen.seen, seq)
+            if kind is Kind.WRITER_OPENED:
+                seen.opened = newest(seen.opened, event)
+            elif kind is Kind.WRITER_CLOSED:
+                seen.closed = newest(seen.closed, event)
         if execution_id is None:
             return
         row = self.executions.get(execution_id)
         if row is None:
             row = self.executions[execution_id] = {"execution_id": execution_id}
-        kind, (stage, stage_status) = event.kind, stage_of(event)
+        stage, stage_status = _stage_of(kind, fields)
         if kind in _TURNS:
             merge_into(EXECUTIONS, row, _execution(event, stage))
         else:
             _go_on(row, event, stage)
         if kind in _LLM_KINDS:
-            call_id = name_of(event.fields.get("call_id")) or f"{event.writer}:{event.seq}"
+            call_id = name_of(fields.get("call_id")) or f"{writer}:{seq}"
             call = self.llm_calls.get((execution_id, call_id))
             if call is None:
                 call = self.llm_calls[execution_id, call_id] = {"execution_id": execution_id, "call_id": call_id}
             merge_into(LLM_CALLS, call, _llm_call(event))
-        key = execution_id, event.writer, event.seq
+        key = execution_id, writer, seq
         if key not in self.logs:
             self.logs[key] = _log(event, execution_id, source_id, stage, stage_status)
-
-    def _see(self, event: Event) -> None:
-        writer = self.writers.get(event.writer)
-        if writer is None:
-            writer = self.writers[event.writer] = WriterSeen()
-        add(writer.seen, event.seq)
-        if event.kind is Kind.WRITER_OPENED:
-            writer.opened = newest(writer.opened, event)
-        elif event.kind is Kind.WRITER_CLOSED:
-            writer.closed = newest(writer.closed, event)
 
 
 def fold(events: Iterable[Event], source_id: str) -> Changes:
@@ -177,17 +174,17 @@ def _go_on(row: Row, event: Event, stage: str | None) -> None:
 
     It is what `merge_into` would do with a row made of the line alone; most lines are such.
     """
-    kind, key, time, fields = event.kind, event.key, event.time, event.fields
-    if (last := row.get("last_key")) is None or key > last:
+    _, _, _, time, key, kind, _, fields, _ = event
+    get = row.get
+    if (last := get("last_key")) is None or key > last:
         row["last_key"] = key
-    if time is not None and ((created := row.get("created_at")) is None or time < created):
+    if time is not None and ((created := get("created_at")) is None or time < created):
         row["created_at"] = time
-    ranks = row.get(EXECUTIONS.ranks) or _UNRANKED
+    ranks = get(EXECUTIONS.ranks) or _UNRANKED
     for place, name in enumerate(IDENTITY_KEYS):
-        rank = ranks[place]
-        if rank < _ORDINARY_RANK:
+        if name not in fields or (rank := ranks[place]) < _ORDINARY_RANK:
             continue
-        value = fields.get(name)
+        value = fields[name]
         if isinstance(value, (str, int)) and (value := name_of(value)) is not None:
             if rank == UNSTATED:
                 ranks = f"{ranks[:place]}{_ORDINARY_RANK}{ranks[place + 1 :]}"
@@ -196,13 +193,12 @@ def _go_on(row: Row, event: Event, stage: str | None) -> None:
                 row[name] = value
     row[EXECUTIONS.ranks] = ranks
     digit, status = _STATUS.get(kind, _GUESSED) if kind is not None else _GUESSED
-    status_key = row.get("status_key")
-    if status_key is None:
+    if (status_key := get("status_key")) is None:
         row.update(_NOT_ENDED)
     if status_key is None or digit > status_key[0] or (digit == status_key[0] and key > status_key[2:]):
         row["status_key"] = f"{digit} {key}"
         row["line_status"] = status.value
-    if stage is not None and ((stage_key := row.get("stage_key")) is None or key > stage_key):
+    if stage is not None and ((stage_key := get("stage_key")) is None or key > stage_key):
         row["stage_key"] = key
         row["current_stage"] = stage
     if kind is Kind.RELEVANCE:
@@ -224,7 +220,9 @@ _NOT_ENDED: Final = dict.fromkeys(
 def _execution(event: Event, stage: str | None) -> Row:
     """Give what a line says by which an execution begins or ends."""
     fields, kind, key, time = event.fields, event.kind, event.key, event.time
-    row: Row = {"last_key": key, "created_at": time}
+    row: Row = {"last_key": key, **_NOT_ENDED}
+    if time is not None:
+        row["created_at"] = time
     rank = _RANK.get(kind, _ORDINARY_RANK) if kind is not None else _ORDINARY_RANK
     names = EXECUTIONS.ranked if rank != _ORDINARY_RANK else IDENTITY_KEYS
     row[EXECUTIONS.ranks] = _ranked(names, rank, fields, row).ljust(len(EXECUTIONS.ranked), UNSTATED)
@@ -267,14 +265,11 @@ def _state_output(row: Row, event: Event) -> None:
     row["output_data"] = json_of(event.fields.get("output_data"))
 
 
-def stage_of(event: Event) -> tuple[str | None, str | None]:
+def _stage_of(kind: Kind | None, fields: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Give the stage that a line names or implies, and what it says of it."""
-    kind, fields = event.kind, event.fields
-    stated = fields.get("stage")
-    stage = name_of(stated) if isinstance(stated, str) else None
+    stage = name_of(stated) if isinstance(stated := fields.get("stage"), str) else None
     if kind is None:
-        status = fields.get("stage_status")
-        return stage, name_of(status) if isinstance(status, str) else None
+        return stage, name_of(status) if isinstance(status := fields.get("stage_status"), str) else None
     if kind is Kind.EXECUTION_FINISHED:
         # A run that did not succeed stays at the stage it reached: that is what one asks for.
         return (
@@ -305,14 +300,15 @@ def _llm_call(event: Event) -> Row:
     row["end_key"] = key
     row["completed_at"] = event.time
     row["response"] = json_of(fields.get("response"))
-    for name in _TOKENS:
-        row[name] = count_of(fields.get(name))
-    row["tokens_used"] = count_of(fields.get("tokens_used"))
+    for name in (*_TOKENS, "tokens_used"):
+        row[name] = count_of(fields[name]) if name in fields else None
     if row["tokens_used"] is None and (row["input_tokens"] is not None or row["output_tokens"] is not None):
         row["tokens_used"] = count_of((row["input_tokens"] or 0) + (row["output_tokens"] or 0))
     row["finish_reason"] = name_of(fields.get("finish_reason"))
     row["latency_ms"] = duration_of(fields.get("latency_ms"))
-    row["time_to_first_token_ms"] = duration_of(fields.get("time_to_first_token_ms"))
+    row["time_to_first_token_ms"] = (
+        duration_of(fields["time_to_first_token_ms"]) if "time_to_first_token_ms" in fields else None
+    )
     row["error_type"] = name_of(fields.get("error_type"))
     row["error_message"] = text_of(fields.get("error_message"))
     return row
@@ -347,50 +343,48 @@ _KIND_NAMES: Final[Mapping[Kind | None, str | None]] = {None: None, **{kind: kin
 
 
 def _message(fields: Mapping[str, Any]) -> Any:
-    """Give what happened; the latter two names as structlog's `EventRenamer` and other loggers have it."""
-    for name in ("event", "message", "msg"):
-        if name in fields:
-            return fields[name]
-    return None
+    """Give what happened, of a line without `event`, as structlog's `EventRenamer` and other loggers name it."""
+    return fields["message"] if "message" in fields else fields.get("msg")
 
 
 def _log(event: Event, execution_id: str, source_id: str, stage: str | None, stage_status: str | None) -> LogRow:
     """Give the log row of a line: its keys as columns, and the caller's own as data."""
-    fields, kind = event.fields, event.kind
-    duration = duration_of(value) if (value := fields.get("duration_ms")) is not None else None
+    writer, seq, stamped, time, _, kind, _, fields, offset = event
+    duration = duration_of(fields["duration_ms"]) if "duration_ms" in fields else None
     not_data = _NOT_DATA[kind]
     data = {name: value for name, value in fields.items() if name not in not_data}
-    if not event.stamped:  # A foreign line's own `writer` and `seq` are the caller's.
+    if not stamped:  # A foreign line's own `writer` and `seq` are the caller's.
         data.update({name: fields[name] for name in ("writer", "seq") if name in fields})
     if kind is None:
         # What an ordinary line carries under the name of a field of ours, and of another type, is the caller's.
         for name in IDENTITY_KEYS:
-            if isinstance(value := fields.get(name), (dict, list, float)):
+            if name in fields and isinstance(value := fields[name], (dict, list, float)):
                 data[name] = value
     if stage is not None:
         data.pop("stage", None)
     if stage_status is not None and kind is None:
         data.pop("stage_status", None)
     if duration is not None:
-        data.pop("duration_ms", None)
+        del data["duration_ms"]
     if kind in _STAGE_STATUS and isinstance(own := data.get("data"), dict):
         del data["data"]
         data = {**own, **data}
+    message = fields["event"] if "event" in fields else _message(fields)
     return (
         execution_id,
-        event.writer,
-        event.seq,
-        event.time,
+        writer,
+        seq,
+        time,
         _KIND_NAMES[kind],
         name_of(fields.get("level")),
-        name_of(fields.get("logger")),
-        text_of(_message(fields)),
+        name_of(fields["logger"]) if "logger" in fields else None,
+        message if message.__class__ is str else text_of(message),
         stage,
         stage_status,
         duration,
-        json_of(data) if data else None,
+        dumps(data) if data else None,
         source_id,
-        event.offset,
+        offset,
     )
 
 

@@ -96,7 +96,10 @@ LLM_CALLS: Final = Rules(
 
 
 def merge_into(rules: Rules, row: Row, other: Row) -> None:
-    """Merge `other` into `row`, in place."""
+    """Merge `other`, of which each group is there whole or not at all, into `row`, in place."""
+    if len(row) == len(rules.primary_key):  # Nothing was stated yet.
+        row.update(other)
+        return
     if ranks := other.get(rules.ranks):
         _merge_ranked(rules, row, other, ranks)
     for group in rules.groups:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 
 from tracklog.analytics.record import Record
-from tracklog.ingester.decode import Event, decode
+from tracklog.ingester.decode import Event, decode, moment_of
 from tracklog.ingester.fold import LOG_COLUMNS, fold
 from tracklog.ingester.read import MAX_LINE_BYTES
 from tracklog.ingester.unwrap import Unwrapper
@@ -52,7 +52,7 @@ def entry_of(text: bytes, offset: int = 0) -> Entry:
         row = Record(
             {
                 **dict.fromkeys(LOG_COLUMNS),
-                "timestamp": event.time,
+                "timestamp": moment_of(event.time) if event.time is not None else None,
                 "level": fields.get("level"),
                 "message": fields.get("event"),
                 "kind": event.kind,
@@ -63,5 +63,6 @@ def entry_of(text: bytes, offset: int = 0) -> Entry:
         return Entry(shown, row, fields)
     (values,) = fold([event], "").logs.values()
     row = Record(zip(LOG_COLUMNS, values, strict=True))
+    row["timestamp"] = moment_of(row["timestamp"]) if row["timestamp"] is not None else None
     row["data"] = orjson.loads(row["data"]) if row["data"] is not None else None
     return Entry(shown, row, event.fields)
