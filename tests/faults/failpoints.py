@@ -54,7 +54,7 @@ PLACES: Final = (
     "sources:Source.header",
     "sources:read_lines",
     "sources:decode",
-    "ingester:folded",
+    "files:Files.batch",
     "store:limit_waiting",
     "bulk:fetch",
     "bulk:insert",

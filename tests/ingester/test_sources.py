@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ingester.lines import dumps, stamped
+from tracklog.ingester.fold import Changes
 from tracklog.ingester.identify import Compression
 from tracklog.ingester.sources import Checkpoint, Portion, Source, find
 
@@ -26,11 +27,11 @@ class Reading:
         while source.is_due():
             if not source.is_same():
                 source.renew()
-            portion = source.read(1000)
+            portion = source.read(1000, Changes())
             source.committed(portion)
             self.known[portion.after.identity.locator] = portion.after
             self.portions.append(portion)
-            events += [event.fields["event"] for event in portion.events]
+            events += [event.fields["event"] for event in portion.events()]
         return events
 
     def read(self, path: Path) -> list[Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ingester.lines import dumps, event_of, stamped
+from tracklog.ingester.fold import Changes
 from tracklog.ingester.sources import Source, find
 from tracklog.ingester.verdicts import Judge, is_free
 
@@ -27,7 +28,7 @@ def segment(path: Path, number: int = 1, *, held: bool = True, **changes: Any) -
     header = named | changes
     os.write(descriptor, dumps(stamped("w", number, kind="writer.opened", segment=number, **header)))
     source = find("host", str(path), {})
-    source.committed(source.read(1 << 20))
+    source.committed(source.read(1 << 20, Changes()))
     try:
         yield source, descriptor
     finally:

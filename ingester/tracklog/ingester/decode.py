@@ -62,11 +62,6 @@ class Event(NamedTuple):
     offset: int
     """Where the line starts in its (decompressed) file, in bytes."""
 
-    @property
-    def is_passed(self) -> bool:
-        """Tell whether the line is about no execution, nor about its own file."""
-        return self.execution_id is None and self.kind not in (Kind.WRITER_OPENED, Kind.WRITER_CLOSED)
-
 
 @dataclass(frozen=True, slots=True)
 class Rejected:

@@ -10,6 +10,7 @@ from typing import Final
 from tracklog.ingester.decode import Event
 from tracklog.ingester.discover import Discovery, Found
 from tracklog.ingester.errors import SourceNotFoundError
+from tracklog.ingester.fold import Changes
 from tracklog.ingester.sources import Checkpoint, Portion, Source, find
 
 _log = logging.getLogger("tracklog.ingester")
@@ -137,19 +138,20 @@ class Files:
         self._open[inode] = source
         return source
 
-    def batch(self) -> list[Portion]:
-        """Read, in turns, as much as one transaction holds; empty when there was nothing to read."""
+    def batch(self) -> tuple[list[Portion], Changes]:
+        """Read, in turns, as much as one transaction holds, and fold it; empty when there was nothing to read."""
         portions: list[Portion] = []
+        changes = Changes()
         read = 0
         # One that is read alone does not wait for others between its turns.
-        for portion in self.read(max(_TURN_BYTES, _BATCH_BYTES // max(1, len(self._open)))):
+        for portion in self._read(max(_TURN_BYTES, _BATCH_BYTES // max(1, len(self._open))), changes):
             portions.append(portion)
             read += portion.bytes_read
             if read >= _BATCH_BYTES:
                 break
-        return portions
+        return portions, changes
 
-    def read(self, limit: int) -> Iterator[Portion]:
+    def _read(self, limit: int, changes: Changes) -> Iterator[Portion]:
         """Read each open file that has something to read once, about `limit` bytes of it."""
         for inode, source in list(self._open.items()):
             try:
@@ -157,7 +159,7 @@ class Files:
                     continue
                 if not source.is_same():
                     source.renew()
-                portion = source.read(limit)
+                portion = source.read(limit, changes)
             except OSError as error:
                 self._cannot_read(source.path, error)
                 self._open.pop(inode).close()

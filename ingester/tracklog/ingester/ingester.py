@@ -25,9 +25,9 @@ from tracklog.ingester.errors import (
     TransactionConflictError,
 )
 from tracklog.ingester.files import Files
+from tracklog.ingester.fold import Changes
 from tracklog.ingester.sources import Portion, Source
 from tracklog.ingester.store import Store, folded
-from tracklog.processors.line import Kind
 
 T = TypeVar("T")
 
@@ -288,7 +288,7 @@ class Ingester:
             if source.checkpoint.writer in convicted and (portion := self._files.read_torn(source)) is not None
         ]
         if torn:
-            await self._commit(torn)
+            await self._commit(torn, Changes())
         crashed = await verdicts.crash(self._store, self._judge.gone, convicted)
         self._summary = replace(self._summary, crashed=self._summary.crashed + crashed)
 
@@ -324,26 +324,25 @@ class Ingester:
 
     async def _batch(self, progress: Progress | None) -> bool:
         """Read a batch from the files that have something to read, and commit it; False when there was nothing."""
-        portions = self._files.batch()
+        portions, changes = self._files.batch()
         if not portions:
             return False
-        await self._commit(portions)
+        await self._commit(portions, changes)
         if progress is not None:
             progress(self.summary)
         return True
 
-    async def _commit(self, portions: Sequence[Portion]) -> None:
+    async def _commit(self, portions: Sequence[Portion], changes: Changes) -> None:
         try:
-            await self._store.commit(portions, folded(portions))
+            await self._store.commit(portions, changes)
         except RowsRefusedError:
             if not await poison.take_out(self._store, portions):
                 raise
             await self._store.commit(portions, folded(portions))
         for portion in portions:
             self._files.committed(portion)
-            for event in portion.events:
-                if event.kind is Kind.WRITER_OPENED:
-                    self._judge.note(event, portion.source)
+            for header in portion.opened:
+                self._judge.note(header, portion.source)
             self._count(portion)
 
     def _count(self, portion: Portion) -> None:

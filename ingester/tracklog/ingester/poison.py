@@ -12,14 +12,14 @@ _Line = tuple[Portion, Event]
 
 
 async def take_out(store: Store, portions: Sequence[Portion]) -> int:
-    """Move the lines that the database refuses from the events of their portions to the rejected ones.
+    """Move the lines that the database refuses from the lines of their portions to the rejected ones.
 
     Nothing is committed by that. Each question is a transaction that is rolled back, so that for n lines of which k are
     refused there are about k * log2(n).
 
     :returns: How many there were; 0 where every line is taken by itself, and only all together are not.
     """
-    lines = [(portion, event) for portion in portions for event in portion.events]
+    lines = [(portion, event) for portion in portions for event in portion.events()]
     refused = await _refused(store, lines)
     for portion, event, reason in refused:
         portion.source.refuse(portion, event, f"the database refuses it: {reason}")

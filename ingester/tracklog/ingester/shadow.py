@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tracklog.ingester.files import Files
+from tracklog.ingester.fold import Changes
 from tracklog.ingester.sources import Checkpoint, Portion
-from tracklog.ingester.store import Store, folded
+from tracklog.ingester.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,11 @@ async def _read(
     files.scan()
     files.begin_again()
     read = 0
-    while portions := files.batch():
-        await _commit(files, other, portions)
+    while True:
+        portions, changes = files.batch()
+        if not portions:
+            break
+        await _commit(files, other, portions, changes)
         read += sum(portion.bytes_read for portion in portions)
         if progress is not None:
             progress(Reading(read, read + files.bytes_behind()))
@@ -68,10 +72,10 @@ async def _read(
         ):
             torn.append(portion)
     if torn:
-        await _commit(files, other, torn)
+        await _commit(files, other, torn, Changes())
 
 
-async def _commit(files: Files, other: Store, portions: Sequence[Portion]) -> None:
-    await other.commit(portions, folded(portions))
+async def _commit(files: Files, other: Store, portions: Sequence[Portion], changes: Changes) -> None:
+    await other.commit(portions, changes)
     for portion in portions:
         files.committed(portion)

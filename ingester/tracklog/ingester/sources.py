@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tracklog.ingester.decode import QUARANTINE_HEAD, Event, Rejected, decode, ordinal_of, reject
+from tracklog.ingester.fold import Changes
 from tracklog.ingester.identify import (
     HEAD_BYTES,
     TAIL_BYTES,
@@ -61,10 +62,22 @@ class Portion:
     before: Checkpoint | None
     """What the database holds; None for a source that it does not know."""
     after: Checkpoint
-    events: list[Event] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    """Those that were understood; their events are folded as they are read, and not kept."""
     rejected: list[Rejected] = field(default_factory=list)
+    opened: list[Event] = field(default_factory=list)
+    """The headers of its segments."""
+    passed: int = 0
+    """How many lines are about no execution."""
     bytes_read: int = 0
     at_end: bool = False
+
+    def events(self) -> Iterator[Event]:
+        """Decode its lines again."""
+        for line in self.lines:
+            event = decode(line.text, line.offset, time=line.time)
+            assert isinstance(event, Event), "it was understood before"
+            yield event
 
 
 class Source:
@@ -209,8 +222,8 @@ class Source:
         """Note that a portion is in the database."""
         self.stored = self.checkpoint = portion.after
 
-    def read(self, limit: int) -> Portion:
-        """Read about `limit` bytes of whole lines and decode them; nothing is committed by that.
+    def read(self, limit: int, changes: Changes) -> Portion:
+        """Read about `limit` bytes of whole lines, and fold them into `changes`; nothing is committed by that.
 
         :raises OSError: The file cannot be read.
         """
@@ -233,7 +246,12 @@ class Source:
                 continue
             result = decode(line.text, line.offset, time=line.time)
             if isinstance(result, Event):
-                portion.events.append(result)
+                portion.lines.append(line)
+                changes.add(result, checkpoint.source_id)
+                if result.kind is Kind.WRITER_OPENED:
+                    portion.opened.append(result)
+                elif result.execution_id is None and result.kind is not Kind.WRITER_CLOSED:
+                    portion.passed += 1
             elif isinstance(result, Rejected):
                 portion.rejected.append(result)
         # What a runtime split and has not ended is read again: its parts are not in the database yet.
@@ -262,7 +280,7 @@ class Source:
         fetch = self._reader(self.fileno(), portion.after.compression)
         lines = read_lines(fetch, event.offset, 1).lines
         line = lines[0][1] if lines and lines[0][0] == event.offset else b""
-        portion.events.remove(event)
+        portion.lines = [one for one in portion.lines if one.offset != event.offset]
         if portion.after.lines_quarantined < _QUARANTINED_PER_SOURCE:
             portion.rejected.append(reject(line, event.offset, reason))
         portion.after = replace(portion.after, lines_quarantined=portion.after.lines_quarantined + 1)
@@ -295,7 +313,7 @@ class Source:
         checkpoint = portion.after
         tail_length = 0 if checkpoint.compression is not None else min(position, TAIL_BYTES)
         tail = read_at(self.fileno(), position - tail_length, tail_length)
-        header = next((event for event in portion.events if event.kind is Kind.WRITER_OPENED), None)
+        header = portion.opened[0] if portion.opened else None
         segment = ordinal_of(header.fields.get("segment")) if header is not None else None
         kept = max(0, _QUARANTINED_PER_SOURCE - checkpoint.lines_quarantined)
         rejected = len(portion.rejected)
@@ -312,8 +330,8 @@ class Source:
             ended=at_end and checkpoint.compression is not None,
             writer=header.writer if header is not None else checkpoint.writer,
             segment=segment if segment is not None else checkpoint.segment,
-            lines=checkpoint.lines + len(portion.events) + rejected,
-            lines_passed=checkpoint.lines_passed + sum(event.is_passed for event in portion.events),
+            lines=checkpoint.lines + len(portion.lines) + rejected,
+            lines_passed=checkpoint.lines_passed + portion.passed,
             lines_quarantined=checkpoint.lines_quarantined + rejected,
         )
         self.at_end = at_end

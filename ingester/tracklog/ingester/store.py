@@ -196,10 +196,10 @@ class Store:
 
 
 def folded(portions: Iterable[Portion]) -> Changes:
-    """Fold the lines of some portions into changes."""
+    """Fold the lines of some portions once more, as after some were taken out."""
     changes = Changes()
     for portion in portions:
-        for event in portion.events:
+        for event in portion.events():
             changes.add(event, portion.after.source_id)
     return changes
 
