@@ -61,6 +61,27 @@ ONE = "e0500"
 )
 def test_no_table_is_read_through(tmp_path: Path, query: Callable[[], Query[Any]]) -> None:
     """No statement of an answer reads all rows of a table that grows with the executions."""
+    growing = ("SCAN agent_executions", "SCAN agent_execution_logs", "SCAN agent_llm_calls", "SCAN agent_call_chains")
+    # An index that is walked in order, for a LIMIT, is no reading through.
+    assert [step for step in plan_of(tmp_path, query) if step.startswith(growing) and "USING INDEX" not in step] == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        lambda: why.debug_why_agent_didnt_fire("A1", "c1", "v1"),
+        lambda: executions.get_recent_executions("v1", "A1", "success", conversation_id="c1"),
+        lambda: executions.get_recent_executions(status="success", hours=24, conversation_id="c1", sort="slowest"),
+    ],
+)
+def test_a_conversation_is_found_by_its_own_index(tmp_path: Path, query: Callable[[], Query[Any]]) -> None:
+    """It is short, whatever else is asked of it; all successes of a million executions are not looked through."""
+    steps = [step for step in plan_of(tmp_path, query) if step.startswith("SEARCH agent_executions")]
+    assert {"ix_agent_executions_conversation_id"} == {step.split("INDEX ")[1].split(" ")[0] for step in steps}
+
+
+def plan_of(tmp_path: Path, query: Callable[[], Query[Any]]) -> list[str]:
+    """Give the steps of an answer's statements on some thousand rows."""
     stored = Stored(f"sqlite:///{tmp_path / 'x.db'}")
     stored.executions(
         *(
@@ -89,6 +110,4 @@ def test_no_table_is_read_through(tmp_path: Path, query: Callable[[], Query[Any]
         run(query(), connection)
     engine.dispose()
     assert plan != []
-    growing = ("SCAN agent_executions", "SCAN agent_execution_logs", "SCAN agent_llm_calls", "SCAN agent_call_chains")
-    # An index that is walked in order, for a LIMIT, is no reading through.
-    assert [step for step in plan if step.startswith(growing) and "USING INDEX" not in step] == []
+    return plan

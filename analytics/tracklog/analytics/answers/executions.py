@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, UnaryExpression, select
+from sqlalchemy import ColumnElement, Select, UnaryExpression, select
 
 from tracklog.analytics.answers.calls import calls_in_flight, calls_of, interaction, is_going_on
 from tracklog.analytics.answers.endings import explain
@@ -127,7 +127,7 @@ def get_recent_executions(
         select(*COLUMNS), when, vault_id=vault_id, agent_name=agent_name, conversation_id=conversation_id
     )
     if status is not None:
-        chosen = chosen.where(_executions.status == status)
+        chosen = chosen.where(beside(_executions.status, conversation_id) == status)
     if sort != "newest":
         order = SORTS[sort].nulls_last(), _executions.created_at.desc().nulls_last(), _executions.execution_id
         rows = yield chosen.order_by(*order).limit(at_most(limit))
@@ -235,6 +235,15 @@ def completed(rows: list[Record]) -> Query[list[Record]]:
     return rows
 
 
+def beside(column: ColumnElement[str], conversation_id: str | UUID | None) -> ColumnElement[str]:
+    """Give a column as it is asked for beside a conversation, if there is one.
+
+    A conversation is short; an agent's past, or that of a status, is long. An expression leaves its index alone, which
+    a planner without statistics may take.
+    """
+    return column if conversation_id is None else column.concat("")
+
+
 def _filtered(
     statement: Select[Any],
     when: Period,
@@ -243,13 +252,11 @@ def _filtered(
     agent_name: str | None = None,
     conversation_id: str | UUID | None = None,
 ) -> Select[Any]:
-    for column, value in (
-        (_executions.vault_id, vault_id),
-        (_executions.agent_name, agent_name),
-        (_executions.conversation_id, conversation_id),
-    ):
+    for column, value in ((_executions.vault_id, vault_id), (_executions.agent_name, agent_name)):
         if value is not None:
-            statement = statement.where(column == key(value))
+            statement = statement.where(beside(column, conversation_id) == key(value))
+    if conversation_id is not None:
+        statement = statement.where(_executions.conversation_id == key(conversation_id))
     return statement.where(*when.has(_executions.created_at))
 
 

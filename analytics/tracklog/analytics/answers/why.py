@@ -8,7 +8,7 @@ from sqlalchemy import Select, func, select
 
 from tracklog.analytics.answers.calls import calls_in_flight, is_going_on
 from tracklog.analytics.answers.endings import error_of, reached
-from tracklog.analytics.answers.executions import completed
+from tracklog.analytics.answers.executions import beside, completed
 from tracklog.analytics.answers.ingestion import get_ingestion, reservation
 from tracklog.analytics.query import Query, key
 from tracklog.analytics.record import Record
@@ -106,15 +106,13 @@ def _newest(
     limit: int,
     status: ExecutionStatus | None = None,
 ) -> Select[Any]:
-    # A conversation is short and an agent's past long; an expression leaves only the conversation's index.
-    named = _executions.agent_name if conversation_id is None else _executions.agent_name.concat("")
-    statement = select(*columns).where(named == agent_name)
+    statement = select(*columns).where(beside(_executions.agent_name, conversation_id) == agent_name)
     if conversation_id is not None:
         statement = statement.where(_executions.conversation_id == key(conversation_id))
     if vault_id is not None:
-        statement = statement.where(_executions.vault_id == key(vault_id))
+        statement = statement.where(beside(_executions.vault_id, conversation_id) == key(vault_id))
     if status is not None:
-        statement = statement.where(_executions.status == status)
+        statement = statement.where(beside(_executions.status, conversation_id) == status)
     return statement.order_by(_executions.created_at.desc(), _executions.execution_id.desc()).limit(limit)
 
 
