@@ -20,7 +20,7 @@ _MAX_KEY_LENGTH: Final = 256
 _INT64: Final = range(-(1 << 63), 1 << 63)
 
 _KINDS: Final[Mapping[str, Kind]] = {kind.value: kind for kind in Kind}
-_LLM_KINDS: Final = frozenset((Kind.LLM_REQUEST, Kind.LLM_RESPONSE, Kind.LLM_ERROR))
+LLM_KINDS: Final = frozenset((Kind.LLM_REQUEST, Kind.LLM_RESPONSE, Kind.LLM_ERROR))
 
 _TIME_KEYS: Final = ("timestamp", "@timestamp", "time", "ts")
 """Where a foreign line may keep its time; `timestamp` is structlog's own."""
@@ -128,7 +128,7 @@ def decode(line: bytes, offset: int, *, time: str | None = None) -> Event | Reje
         # The offset first: lines of one file that have the same time, or none, stay in their order.
         writer, seq = f"~{offset:012x}{hashlib.blake2b(text, digest_size=12).hexdigest()}", offset
     kind = _KINDS.get(named) if isinstance(named := get("kind"), str) else None
-    if (kind is None or kind in _LLM_KINDS) and _ALIAS in " ".join(fields):
+    if (kind is None or kind in LLM_KINDS) and _ALIAS in " ".join(fields):
         kind = _read_aliases(fields, kind)
     return Event(
         writer,

@@ -4,7 +4,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tracklog.ingester.decode import Event, count_of, dumps, duration_of, name_of, number_of, ordinal_of, text_of
+from tracklog.ingester.decode import (
+    LLM_KINDS,
+    Event,
+    count_of,
+    dumps,
+    duration_of,
+    name_of,
+    number_of,
+    ordinal_of,
+    text_of,
+)
 from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS, UNSTATED, Row, merge_into
 from tracklog.ingester.ranges import Ranges, add
 from tracklog.processors.line import IDENTITY_KEYS, STAMP_KEYS, Kind
@@ -92,7 +102,7 @@ class Changes:
             merge_into(EXECUTIONS, row, _execution(event, stage))
         else:
             _go_on(row, event, stage)
-        if kind in _LLM_KINDS:
+        if kind in LLM_KINDS:
             call_id = name_of(fields.get("call_id")) or f"{writer}:{seq}"
             call = self.llm_calls.get((execution_id, call_id))
             if call is None:
@@ -117,8 +127,6 @@ def newest(one: Event | None, other: Event | None) -> Event | None:
         return one or other
     return one if one.seq >= other.seq else other
 
-
-_LLM_KINDS: Final = frozenset((Kind.LLM_REQUEST, Kind.LLM_RESPONSE, Kind.LLM_ERROR))
 
 # The status that a kind gives, behind a digit that says how much it decides: an end over all that goes on, and among
 # ends the worse one; a start over a selection; all of them over what an ordinary line lets one guess.

@@ -225,7 +225,8 @@ class Source:
     def read(self, limit: int, changes: Changes) -> Portion:
         """Read about `limit` bytes of whole lines, and fold them into `changes`; nothing is committed by that.
 
-        :raises OSError: The file cannot be read.
+        :raises OSError: The file cannot be read. What was folded before stays in `changes`: it is read again later, and
+            falls on itself.
         """
         descriptor = self.fileno()
         status = os.fstat(descriptor)

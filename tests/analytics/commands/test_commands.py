@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from analytics.stored import Stored, ago
 from ingester.lines import dumps, stamped
+from tracklog.analytics.answers.executions import SORTS
 from tracklog.analytics.commands.group import COMMANDS, tracklog
 
 
@@ -108,6 +109,14 @@ def test_list(room: Stored, ask: Asker) -> None:
     assert [record["execution_id"] for record in ask.json("list", "--vault", "v1")] == ["orchestrator-1"]
     assert ask.json("list", "--hours", "0") == []
     assert ask.json("list", "--sort", "oldest") == ask.json("list")[::-1]
+
+
+def test_list_has_every_order(ask: Asker, room: Stored) -> None:
+    """The orders are named twice, since to import those of the answers takes longer than help may."""
+    for sort in SORTS:
+        assert len(ask.json("list")) == len(ask.json("list", "--sort", sort))
+    result = CliRunner().invoke(tracklog, ["list", "--sort", "none"])
+    assert f"is not one of {', '.join(map(repr, SORTS))}." in " ".join(result.stderr.split())
 
 
 def test_an_empty_answer_is_an_answer(stored: Stored, ask: Asker) -> None:
