@@ -7,12 +7,12 @@ import select
 import signal
 import struct
 import sys
+import termios
 import time
 from collections.abc import Mapping, Sequence
 from fcntl import ioctl
 from pathlib import Path
-from termios import TIOCSWINSZ
-from typing import Final
+from typing import Any, Final
 
 _TRACKLOG: Final = (sys.executable, "-c", "from tracklog.analytics.cli import main; main()")
 
@@ -39,12 +39,14 @@ class Terminal:
     ) -> None:
         self.pid, self.descriptor = pty.fork()
         if self.pid == 0:
-            ioctl(1, TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+            ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
             environment = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
             environment |= {"TERM": "xterm-256color", **settings}
             os.chdir(directory or ".")
             os.execve(program[0], [*program, *arguments], environment)
         self.written = b""
+        self.left: list[Any] = []
+        """The terminal's settings after the command's end."""
 
     def type(self, text: str) -> None:
         """Type something."""
@@ -62,6 +64,7 @@ class Terminal:
         deadline = time.monotonic() + _PATIENCE
         while self._read(deadline):
             pass
+        self.left = termios.tcgetattr(self.descriptor)
         os.close(self.descriptor)
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return self.written.decode().replace("\r\n", "\n"), code

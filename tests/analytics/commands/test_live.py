@@ -208,5 +208,5 @@ def test_top_is_terminated(url: str) -> None:
     assert before != termios.tcgetattr(terminal.descriptor)
     os.kill(terminal.pid, signal.SIGTERM)
     terminal.until("\x1b[?1049l")
-    assert before == termios.tcgetattr(terminal.descriptor)
     assert 143 == terminal.end()[1]
+    assert before == terminal.left
