@@ -4,12 +4,13 @@ import asyncio
 import datetime as dt
 import random
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from tracklog.ingester.measures import Measures
 from tracklog.ingester.migrate import upgrade
-from tracklog.ingester.rollup import counted
 
 AGENTS: Final = ("PsychologistAgent", "PlannerAgent", "WriterAgent", "CriticAgent", "SearchAgent", "EditorAgent")
 
@@ -25,11 +26,16 @@ _LOGS: Final = (
     "INSERT INTO agent_execution_logs (execution_id, writer, seq, timestamp, level, message, stage, data, source_id,"
     " line_offset) VALUES (?, 'w', ?, ?, 'info', 'a step was taken', ?, '{\"count\":3}', 's', ?)"
 )
-_ROLLUPS: Final = "INSERT INTO agent_performance_metrics VALUES (?, ?, 60, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_CALLS: Final = (
+    "INSERT INTO agent_llm_calls (execution_id, call_id, model, field_ranks, request_key, end_key, started_at,"
+    " tokens_used, latency_ms, completed_at) VALUES (?, ?, 'a-model', '09', ?, ?, ?, ?, ?, ?)"
+)
+_MINUTES_OF: Final = "INSERT INTO agent_performance_metrics VALUES (?, ?, 60, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_HOURS_OF: Final = "INSERT INTO agent_performance_hours VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def make(directory: Path, executions: int, *, logs: int = 14) -> None:
-    """Make the database `t.db`: executions of the last 30 days, up to five minutes ago, with their rollup by minutes.
+    """Make the database `t.db`: executions of the last 30 days, up to five minutes ago, with their rollups.
 
     :param logs: Log rows of each execution; 14 million rows take about 3 GB.
     """
@@ -40,6 +46,7 @@ def make(directory: Path, executions: int, *, logs: int = 14) -> None:
     chance = random.Random(1)
     begin = dt.datetime.now(dt.UTC).replace(second=0, microsecond=0) - dt.timedelta(days=_DAYS, minutes=5)
     made = 0
+    hours: defaultdict[tuple[str, str], Measures] = defaultdict(Measures)
     for minute in range(_MINUTES):
         start = begin + dt.timedelta(minutes=minute)
         count = executions * (minute + 1) // _MINUTES - made
@@ -51,10 +58,20 @@ def make(directory: Path, executions: int, *, logs: int = 14) -> None:
             _LOGS, ((row[0], seq + 1, row[5], f"stage-{seq % 4}", seq) for row in rows for seq in range(logs))
         )
         connection.executemany(
-            _ROLLUPS, ((agent, _text(start), *counted(some)) for agent, some in sorted(by_agent.items()))
+            _CALLS,
+            (
+                (row[0], call, row[4], row[4], row[5], row[11] // 2, row[12] / 2, row[8])
+                for row in rows
+                for call in ("1", "2")
+            ),
         )
+        measured = {agent: Measures.of(some) for agent, some in sorted(by_agent.items())}
+        connection.executemany(_MINUTES_OF, ((agent, _text(start), *one.values()) for agent, one in measured.items()))
+        for agent, one in measured.items():
+            hours[agent, _text(start.replace(minute=0))].add(one)
         if minute % 1000 == 0:
             connection.commit()
+    connection.executemany(_HOURS_OF, ((*window, *total.values()) for window, total in hours.items()))
     connection.commit()
     connection.close()
 

@@ -61,6 +61,22 @@ def answers(directory: Path) -> dict[str, float]:
             "find_slow_executions": lambda _one, _agent, _talk: ask.find_slow_executions(8000, hours=1),
             "analyze_agent_performance": lambda _one, agent, _talk: ask.analyze_agent_performance(agent, hours=720),
             "performance_by_agent": lambda _one, _agent, _talk: ask.performance_by_agent(hours=24),
+            "performance_by method": lambda _one, _agent, _talk: ask.performance_by("method", hours=24),
+            "performance_by hour": lambda _one, _agent, _talk: ask.performance_by("hour", hours=24),
+            "performance_by_model": lambda _one, _agent, _talk: ask.performance_by_model(hours=24),
+            "get_failure_groups": lambda _one, _agent, _talk: ask.get_failure_groups(hours=24),
+            "get_waterfall": lambda one, _agent, _talk: ask.get_waterfall(one),
+            "get_executions": lambda one, _agent, _talk: ask.get_executions([one]),
+            "get_log_lines": lambda one, _agent, _talk: ask.get_log_lines([one]),
+            "search_log_lines": lambda _one, _agent, talk: ask.search_log_lines("step", conversation_id=talk),
+            "get_conversation": lambda _one, _agent, talk: ask.get_conversation(talk),
+            "find_conversations": lambda _one, _agent, talk: ask.find_conversations(talk[:-1]),
+            "compare_executions": lambda one, _agent, _talk: ask.compare_executions(one, sample[0][0]),
+            "get_activity": lambda _one, _agent, _talk: ask.get_activity(),
+            "get_ingestion": lambda _one, _agent, _talk: ask.get_ingestion(),
+            "get_losses": lambda _one, _agent, _talk: ask.get_losses(),
+            "resolve_prefix": lambda one, _agent, _talk: ask.resolve_prefix(one[:-1]),
+            "shortest_prefixes": lambda _one, _agent, _talk: ask.shortest_prefixes(row[0] for row in sample),
         }
         for name, question in questions.items():
             times = []

@@ -324,8 +324,11 @@ def test_rollups_are_counted_from_the_rows(database: str, tmp_path: Path) -> Non
         assert {"Busy"} == {row["agent_name"] for row in metrics}
         assert 30 == sum(row["total_executions"] for row in metrics)
         assert 30 == sum(row["status_counts"]["success"] for row in metrics)
+        hours = await rows_of(database, "agent_performance_hours")
+        assert 30 == sum(row["total_executions"] for row in hours)
         durations = sum(row["duration_ms"] for row in await rows_of(database, "agent_executions"))
-        assert durations == pytest.approx(sum(row["duration_sum_ms"] for row in metrics))
+        for rollup in (metrics, hours):
+            assert durations == pytest.approx(sum(row["duration_sum_ms"] for row in rollup))
 
     asyncio.run(run())
 

@@ -9,6 +9,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from ingester import kept
+from ingester.lines import dumps
 from tracklog.ingester import SchemaError, migrate, schema
 from tracklog.ingester.errors import DatabaseUnreachableError
 from tracklog.ingester.store import Store
@@ -133,3 +135,22 @@ def test_strangers_cannot_read_the_database(tmp_path: Path) -> None:
             await store.close()
 
     asyncio.run(run())
+
+
+def test_what_the_first_version_rolled_up_is_summed_up_by_hours(database: str, tmp_path: Path) -> None:
+    """An upgrade gives the hours that the ingester would have made beside the minutes."""
+    kept.write(tmp_path / "logs")
+    later = dumps(*kept.story("late", ["l1", "l2"], first=3 * 3600 + 61))
+    (tmp_path / "logs" / "late.jsonl").write_bytes(later)
+    kept.ingest(database, tmp_path / "logs")
+    before = kept.contents(database)
+    assert 3 == len(before["agent_performance_hours"])
+
+    async def go_back(store: Store) -> None:
+        async with store.transaction() as connection:
+            await connection.execute(text("DROP TABLE agent_performance_hours"))
+            await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+
+    kept.with_store(database, go_back)
+    asyncio.run(migrate.upgrade(database))
+    assert before == kept.contents(database)

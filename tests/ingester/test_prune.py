@@ -17,7 +17,7 @@ def ids(database: str) -> list[str]:
 
 
 def test_what_is_old_goes_with_all_that_belongs_to_it(database: str, logs: Path) -> None:
-    """Rows, calls, chains, and its share of the figures by the minute; what is younger stays."""
+    """Rows, calls, chains, and its share of the figures by the minute and hour; what is younger stays."""
     kept.ingest(database, logs)
     assert pruned(database, START + dt.timedelta(seconds=30)) == 3
     assert pruned(database, START + dt.timedelta(seconds=30)) == 0
@@ -28,6 +28,7 @@ def test_what_is_old_goes_with_all_that_belongs_to_it(database: str, logs: Path)
     assert ["b1", "b2"] == [row["execution_id"] for row in held["agent_llm_calls"]]
     assert ["b2"] == [row["child_execution_id"] for row in held["agent_call_chains"]]
     assert ["B"] == [row["agent_name"] for row in held["agent_performance_metrics"]]
+    assert ["B"] == [row["agent_name"] for row in held["agent_performance_hours"]]
 
 
 def test_it_does_not_come_back(database: str, logs: Path) -> None:

@@ -1,19 +1,15 @@
-"""Performance by agent and minute: the rows of the minutes that changed, counted anew and stored."""
+"""Performance by agent: the minutes that changed counted anew, and their hours summed up from the minutes."""
 
 import datetime as dt
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from typing import Any, Final
 
-import orjson
-from sqlalchemy import delete, select
+from sqlalchemy import Table, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracklog.ingester import bulk, schema
-from tracklog.ingester.histogram import bucket
+from tracklog.ingester.measures import COUNTED, HOUR, MINUTE, Measures, sums
 from tracklog.ingester.store import Store, limit_waiting
-
-WINDOW: Final = dt.timedelta(minutes=1)
 
 SETTLING: Final = dt.timedelta(minutes=2)
 """A minute is rolled up when it is this old; before, it would be done again with each batch."""
@@ -24,9 +20,12 @@ _WINDOWS_PER_STEP: Final = 200
 _LOCK: Final = 0x726F_6C6C
 """The advisory lock that lets one ingester at a time roll up, so that no earlier count overwrites a later one."""
 
+_Window = tuple[str, dt.datetime]
+"""The agent's name, "" where no line named it, and the beginning."""
+
 
 async def roll_up(store: Store, *, before: dt.datetime | None = None) -> int:
-    """Roll up some of the dirty minutes that began before a time, or of all.
+    """Roll up some of the dirty minutes that began before a time, or of all, and the hours that they lie in.
 
     :returns: How many were; 0 when there is nothing left to do or another ingester is at it.
     """
@@ -36,30 +35,24 @@ async def roll_up(store: Store, *, before: dt.datetime | None = None) -> int:
             got = await connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({_LOCK})")
             if not got.scalar():
                 return 0
-        windows = await _take(connection, before)
+        minutes = await _take(connection, before)
         # A batch that committed while its mark was being taken is seen by the statements from here on.
-        stored = [await _counted(connection, agent, start) for agent, start in windows]
-        await bulk.insert(
+        counted = [(window, await _counted(connection, *window)) for window in minutes]
+        await _put(
             connection,
             schema.agent_performance_metrics,
-            _COLUMNS,
-            [row for row in stored if row is not None],
-            f"(agent_name, window_start) DO UPDATE SET {_SETTINGS}",
+            [(window, row and (_SECONDS, *row)) for window, row in counted],
         )
-        metrics = schema.agent_performance_metrics
-        for (agent, start), row in zip(windows, stored, strict=True):
-            if row is None:
-                await connection.execute(
-                    delete(metrics).where(metrics.c.agent_name == agent, metrics.c.window_start == start)
-                )
-    return len(windows)
+        hours = sorted({(agent, start.replace(minute=0)) for agent, start in minutes})
+        summed = [(window, await _summed(connection, *window)) for window in hours]
+        await _put(connection, schema.agent_performance_hours, summed)
+    return len(minutes)
 
 
-_COLUMNS: Final = tuple(column.name for column in schema.agent_performance_metrics.columns)
-_SETTINGS: Final = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[2:])
+_SECONDS: Final = int(MINUTE.total_seconds())
 
 
-async def _take(connection: AsyncConnection, before: dt.datetime | None) -> list[tuple[str, dt.datetime]]:
+async def _take(connection: AsyncConnection, before: dt.datetime | None) -> list[_Window]:
     dirty = schema.tracklog_dirty_windows
     query = select(dirty.c.agent_name, dirty.c.window_start).distinct()
     if before is not None:
@@ -72,51 +65,40 @@ async def _take(connection: AsyncConnection, before: dt.datetime | None) -> list
 
 
 async def _counted(connection: AsyncConnection, agent: str, start: dt.datetime) -> tuple[Any, ...] | None:
+    """Count the executions of a minute; None if there are none."""
     table = schema.agent_executions
-    query = select(
-        table.c.status,
-        table.c.duration_ms,
-        table.c.error_type,
-        table.c.llm_calls,
-        table.c.llm_tokens_used,
-        table.c.llm_latency_ms,
-        table.c.llm_timed_calls,
-    ).where(
+    query = select(*(table.c[name] for name in COUNTED)).where(
         table.c.agent_name == agent if agent else table.c.agent_name.is_(None),
         table.c.created_at >= start,
-        table.c.created_at < start + WINDOW,
+        table.c.created_at < start + MINUTE,
     )
     rows = (await connection.execute(query)).mappings().all()
-    return (agent, start, int(WINDOW.total_seconds()), *counted(rows)) if rows else None
+    return Measures.of(rows).values() if rows else None
 
 
-def counted(rows: Iterable[Mapping[Any, Any]]) -> tuple[Any, ...]:
-    """Count executions: the values of a rollup's columns from `total_executions` on."""
-    statuses: Counter[str] = Counter()
-    errors: Counter[str] = Counter()
-    durations: Counter[int] = Counter()
-    duration_sum = latency_sum = 0.0
-    llm_calls = llm_tokens = latency_count = 0
-    for row in rows:
-        statuses[row["status"]] += 1
-        if row["error_type"] is not None:
-            errors[row["error_type"]] += 1
-        if row["duration_ms"] is not None:
-            durations[bucket(row["duration_ms"])] += 1
-            duration_sum += row["duration_ms"]
-        llm_calls += row["llm_calls"] or 0
-        llm_tokens += row["llm_tokens_used"] or 0
-        latency_count += row["llm_timed_calls"] or 0
-        latency_sum += row["llm_latency_ms"] or 0.0
-    return (
-        statuses.total(),
-        orjson.dumps(statuses).decode(),
-        orjson.dumps(errors).decode(),
-        durations.total(),
-        duration_sum,
-        orjson.dumps(durations, option=orjson.OPT_NON_STR_KEYS).decode(),
-        llm_calls,
-        llm_tokens,
-        latency_count,
-        latency_sum,
+async def _summed(connection: AsyncConnection, agent: str, start: dt.datetime) -> tuple[Any, ...] | None:
+    """Add up the minutes of an hour; None if there are none."""
+    table = schema.agent_performance_metrics
+    query = (
+        select(*sums(table))
+        .where(table.c.agent_name == agent, table.c.window_start >= start, table.c.window_start < start + HOUR)
+        .group_by(table.c.agent_name)
     )
+    row = (await connection.execute(query)).mappings().one_or_none()
+    return Measures.summed(row).values() if row is not None else None
+
+
+async def _put(connection: AsyncConnection, table: Table, rows: Sequence[tuple[_Window, Sequence[Any] | None]]) -> None:
+    """Put rows in the place of what a rollup has of their windows; None takes it away."""
+    columns = [column.name for column in table.columns]
+    settings = ", ".join(f"{name} = excluded.{name}" for name in columns[2:])
+    await bulk.insert(
+        connection,
+        table,
+        columns,
+        [(*window, *row) for window, row in rows if row is not None],
+        f"(agent_name, window_start) DO UPDATE SET {settings}",
+    )
+    for (agent, start), row in rows:
+        if row is None:
+            await connection.execute(delete(table).where(table.c.agent_name == agent, table.c.window_start == start))

@@ -83,6 +83,25 @@ Millis: Double[float] = Double()
 
 metadata = MetaData()
 
+
+def _measures() -> list[Column[Any]]:
+    """Give the columns of `measures.Measures`, in its order."""
+    return [
+        Column("total_executions", BigInteger, nullable=False),
+        Column("status_counts", Json, nullable=False, comment="{status: executions}"),
+        Column("error_counts", Json, nullable=False, comment="{error_type: executions}"),
+        Column("duration_count", BigInteger, nullable=False),
+        Column("duration_sum_ms", Millis, nullable=False),
+        Column(
+            "duration_histogram", Json, nullable=False, comment="{bucket: executions}, see tracklog.ingester.histogram"
+        ),
+        Column("llm_calls", BigInteger, nullable=False),
+        Column("llm_tokens", BigInteger, nullable=False),
+        Column("llm_latency_count", BigInteger, nullable=False),
+        Column("llm_latency_sum_ms", Millis, nullable=False),
+    ]
+
+
 agent_executions = Table(
     "agent_executions",
     metadata,
@@ -224,16 +243,17 @@ agent_performance_metrics = Table(
     Column("agent_name", Key, nullable=False),
     Column("window_start", Time, nullable=False),
     Column("window_seconds", Integer, nullable=False),
-    Column("total_executions", BigInteger, nullable=False),
-    Column("status_counts", Json, nullable=False, comment="{status: executions}"),
-    Column("error_counts", Json, nullable=False, comment="{error_type: executions}"),
-    Column("duration_count", BigInteger, nullable=False),
-    Column("duration_sum_ms", Millis, nullable=False),
-    Column("duration_histogram", Json, nullable=False, comment="{bucket: executions}, see tracklog.ingester.histogram"),
-    Column("llm_calls", BigInteger, nullable=False),
-    Column("llm_tokens", BigInteger, nullable=False),
-    Column("llm_latency_count", BigInteger, nullable=False),
-    Column("llm_latency_sum_ms", Millis, nullable=False),
+    *_measures(),
+    PrimaryKeyConstraint("agent_name", "window_start"),
+)
+
+# The sums of the minutes of `agent_performance_metrics`, made in the transaction that makes these.
+agent_performance_hours = Table(
+    "agent_performance_hours",
+    metadata,
+    Column("agent_name", Key, nullable=False),
+    Column("window_start", Time, nullable=False),
+    *_measures(),
     PrimaryKeyConstraint("agent_name", "window_start"),
 )
 

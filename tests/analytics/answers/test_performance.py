@@ -4,6 +4,7 @@ import datetime as dt
 import math
 import random
 import statistics
+from collections import defaultdict
 from typing import Any
 
 import orjson
@@ -13,7 +14,7 @@ from analytics.stored import NOW, Stored, ago
 from tracklog.analytics import ExecutionAnalytics, Record
 from tracklog.analytics.answers import performance
 from tracklog.ingester import schema
-from tracklog.ingester.rollup import counted
+from tracklog.ingester.measures import Measures
 
 
 def minute(time: dt.datetime) -> dt.datetime:
@@ -47,25 +48,33 @@ def some_executions(count: int = 400) -> list[dict[str, Any]]:
 
 
 def roll_up(stored: Stored, rows: list[dict[str, Any]], *, dirty: float) -> None:
-    """Store the rollup of all minutes; the share `dirty` of them with wrong numbers and a mark that says so."""
+    """Store the rollup of all minutes and hours; the share `dirty` of minutes with wrong numbers, and marks of it."""
     chance = random.Random(11)
     windows: dict[tuple[str, dt.datetime], list[dict[str, Any]]] = {}
     for row in rows:
         windows.setdefault((row["agent_name"] or "", minute(row["created_at"])), []).append(row)
-    columns = [column.name for column in schema.agent_performance_metrics.columns]
-    metrics, marks = [], []
+    marks, minutes = [], []
+    hours: defaultdict[tuple[str, dt.datetime], Measures] = defaultdict(Measures)
     for (agent, start), members in windows.items():
         if chance.random() < dirty:
             members = members * 10
             marks.append((agent, start))
-        values = dict(zip(columns, (agent, start, 60, *counted(members)), strict=True))
-        for name in ("status_counts", "error_counts", "duration_histogram"):
-            values[name] = orjson.loads(values[name])
-        metrics.append(values)
-    stored.insert(schema.agent_performance_metrics, *metrics)
+        minutes.append({"window_seconds": 60, **rolled(agent, start, Measures.of(members))})
+        hours[agent, start.replace(minute=0)].add(Measures.of(members))
+    stored.insert(schema.agent_performance_metrics, *minutes)
+    stored.insert(
+        schema.agent_performance_hours, *(rolled(agent, start, total) for (agent, start), total in hours.items())
+    )
     if marks:
         stored.mark(*marks)
         stored.mark(*marks)  # As two ingesters do.
+
+
+def rolled(agent: str, start: dt.datetime, measures: Measures) -> dict[str, Any]:
+    """Make the row of a rollup."""
+    columns = [column.name for column in schema.agent_performance_hours.columns]
+    row = dict(zip(columns, (agent, start, *measures.values()), strict=True))
+    return row | {name: orjson.loads(row[name]) for name in ("status_counts", "error_counts", "duration_histogram")}
 
 
 def equal(one: Record, other: Record) -> None:
@@ -128,11 +137,12 @@ _SPANS: list[dict[str, Any]] = [
     {"hours": 24, "until": dt.datetime.now(dt.UTC)},
     {"hours": 3.3, "until": ago(hours=2, seconds=11)},
     {"since": ago(hours=9, seconds=31)},
+    {"since": ago(hours=7, minutes=59), "until": ago(hours=6, minutes=61)},
     {"since": ago(hours=5, seconds=1), "until": ago(hours=5)},
 ]
 
 
-@pytest.mark.parametrize("span", _SPANS, ids=["ever", "day", "before", "since", "second"])
+@pytest.mark.parametrize("span", _SPANS, ids=["ever", "day", "before", "since", "minutes", "second"])
 @pytest.mark.parametrize("dirty", [0.0, 0.3], ids=["clean", "dirty"])
 def test_the_rollup_and_the_rows_agree(
     stored: Stored, analytics: ExecutionAnalytics, span: dict[str, Any], dirty: float, monkeypatch: pytest.MonkeyPatch

@@ -7,27 +7,16 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from tracklog.analytics.answers.performance import Measures
+from tracklog.analytics.answers.performance import report
 from tracklog.analytics.query import Period, Query, key, period
 from tracklog.analytics.record import Record
-from tracklog.ingester import histogram
+from tracklog.ingester.measures import COUNTED, Measures
 from tracklog.ingester.schema import agent_executions, agent_llm_calls
 
 _executions = agent_executions.c
 _calls = agent_llm_calls.c
 
-_MEASURED = (
-    _executions.agent_name,
-    _executions.method,
-    _executions.created_at,
-    _executions.status,
-    _executions.error_type,
-    _executions.duration_ms,
-    _executions.llm_calls,
-    _executions.llm_tokens_used,
-    _executions.llm_timed_calls,
-    _executions.llm_latency_ms,
-)
+_MEASURED = ("agent_name", "method", "created_at", *COUNTED)
 
 _CALLED = (
     _calls.model,
@@ -54,16 +43,18 @@ def performance_by(
         began (None for executions without a time, which come last), in their order; hours without executions are left
         out.
     """
-    rows = yield select(*_MEASURED).where(*_chosen(period(hours, since, until), vault_id, agent_name))
+    rows = yield select(*(_executions[name] for name in _MEASURED)).where(
+        *_chosen(period(hours, since, until), vault_id, agent_name)
+    )
     measures: dict[Any, Measures] = defaultdict(Measures)
     for row in rows:
         of = (row["agent_name"], row["method"]) if dimension == "method" else _hour(row["created_at"])
-        _add(measures[of], row)
+        measures[of].count(row)
     if dimension == "hour":
         last = dt.datetime.max.replace(tzinfo=dt.UTC)
         in_order = sorted(measures.items(), key=lambda item: item[0] or last)
-        return [Record(hour=hour, **one.report(agent_name)) for hour, one in in_order]
-    reports = [Record(one.report(agent), method=method) for (agent, method), one in measures.items()]
+        return [Record(hour=hour, **report(one, agent_name)) for hour, one in in_order]
+    reports = [Record(report(one, agent), method=method) for (agent, method), one in measures.items()]
     return sorted(reports, key=lambda one: (-one["total_executions"], one["agent_name"] or "", one["method"] or ""))
 
 
@@ -90,24 +81,25 @@ def performance_by_model(
         one.status_counts["failed" if failed else "success" if row["has_ended"] else "unanswered"] += 1
         if row["error_type"] is not None:
             one.error_counts[row["error_type"]] += 1
-        _add_duration(one, row["latency_ms"])
+        if row["latency_ms"] is not None:
+            one.count_duration(row["latency_ms"])
         one.llm_tokens += row["tokens_used"] or 0
-    reports = [(model, one.report(None)) for model, one in measures.items()]
+    reports = [(model, report(one, None)) for model, one in measures.items()]
     reports.sort(key=lambda pair: (-pair[1]["total_executions"], pair[0] or ""))
     return [
         Record(
             model=model,
-            total_calls=report["total_executions"],
-            success_rate=report["success_rate"],
-            status_counts=report["status_counts"],
-            total_tokens=report["llm_stats"]["total_tokens"],
-            avg_latency_ms=report["avg_duration_ms"],
-            p50_latency_ms=report["p50_duration_ms"],
-            p95_latency_ms=report["p95_duration_ms"],
-            p99_latency_ms=report["p99_duration_ms"],
-            common_errors=report["common_errors"],
+            total_calls=one["total_executions"],
+            success_rate=one["success_rate"],
+            status_counts=one["status_counts"],
+            total_tokens=one["llm_stats"]["total_tokens"],
+            avg_latency_ms=one["avg_duration_ms"],
+            p50_latency_ms=one["p50_duration_ms"],
+            p95_latency_ms=one["p95_duration_ms"],
+            p99_latency_ms=one["p99_duration_ms"],
+            common_errors=one["common_errors"],
         )
-        for model, report in reports
+        for model, one in reports
     ]
 
 
@@ -122,22 +114,3 @@ def _chosen(when: Period, vault_id: str | UUID | None, agent_name: str | None) -
 
 def _hour(time: dt.datetime | None) -> dt.datetime | None:
     return None if time is None else time.replace(minute=0, second=0, microsecond=0)
-
-
-def _add(measures: Measures, row: Record) -> None:
-    measures.from_rows = True
-    measures.status_counts[row["status"]] += 1
-    if row["error_type"] is not None:
-        measures.error_counts[row["error_type"]] += 1
-    _add_duration(measures, row["duration_ms"])
-    measures.llm_calls += row["llm_calls"] or 0
-    measures.llm_tokens += row["llm_tokens_used"] or 0
-    measures.llm_latency_count += row["llm_timed_calls"] or 0
-    measures.llm_latency_sum_ms += row["llm_latency_ms"] or 0.0
-
-
-def _add_duration(measures: Measures, milliseconds: float | None) -> None:
-    if milliseconds is not None:
-        measures.duration_count += 1
-        measures.duration_sum_ms += milliseconds
-        measures.duration_histogram[histogram.bucket(milliseconds)] += 1

@@ -1,0 +1,158 @@
+"""Figures of executions: counted from their rows, kept in rollups, and added up from these."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+import orjson
+from sqlalchemy import ColumnElement, Table, Text, cast, func
+
+from tracklog.ingester.histogram import bucket
+
+MINUTE: Final = dt.timedelta(minutes=1)
+HOUR: Final = dt.timedelta(hours=1)
+
+
+@dataclass(slots=True)
+class Measures:
+    """What was counted of some executions; two of them add up."""
+
+    status_counts: Counter[str] = field(default_factory=Counter)
+    error_counts: Counter[str] = field(default_factory=Counter)
+    duration_count: int = 0
+    duration_sum_ms: float = 0.0
+    duration_histogram: Counter[int] = field(default_factory=Counter)
+    llm_calls: int = 0
+    llm_tokens: int = 0
+    llm_latency_count: int = 0
+    llm_latency_sum_ms: float = 0.0
+
+    @classmethod
+    def of(cls, executions: Iterable[Mapping[Any, Any]]) -> Self:
+        """Count executions, from the columns that `COUNTED` names."""
+        one = cls()
+        for row in executions:
+            one.count(row)
+        return one
+
+    def count(self, execution: Mapping[Any, Any]) -> None:
+        """Count one execution, from the columns that `COUNTED` names."""
+        self.status_counts[execution["status"]] += 1
+        if execution["error_type"] is not None:
+            self.error_counts[execution["error_type"]] += 1
+        if execution["duration_ms"] is not None:
+            self.count_duration(execution["duration_ms"])
+        self.llm_calls += execution["llm_calls"] or 0
+        self.llm_tokens += execution["llm_tokens_used"] or 0
+        self.llm_latency_count += execution["llm_timed_calls"] or 0
+        self.llm_latency_sum_ms += execution["llm_latency_ms"] or 0.0
+
+    def count_duration(self, milliseconds: float) -> None:
+        """Count how long something took."""
+        self.duration_count += 1
+        self.duration_sum_ms += milliseconds
+        self.duration_histogram[bucket(milliseconds)] += 1
+
+    @classmethod
+    def summed(cls, row: Mapping[Any, Any]) -> Self:
+        """Give what a row says that `sums` selected."""
+        return cls(
+            status_counts=_added(row["status_counts"]),
+            error_counts=_added(row["error_counts"]),
+            duration_count=int(row["duration_count"]),
+            duration_sum_ms=float(row["duration_sum_ms"]),
+            duration_histogram=_merged(row["duration_histogram"]),
+            llm_calls=int(row["llm_calls"]),
+            llm_tokens=int(row["llm_tokens"]),
+            llm_latency_count=int(row["llm_latency_count"]),
+            llm_latency_sum_ms=float(row["llm_latency_sum_ms"]),
+        )
+
+    def add(self, other: "Measures") -> None:
+        """Add what was counted elsewhere."""
+        self.status_counts.update(other.status_counts)
+        self.error_counts.update(other.error_counts)
+        self.duration_count += other.duration_count
+        self.duration_sum_ms += other.duration_sum_ms
+        self.duration_histogram.update(other.duration_histogram)
+        self.llm_calls += other.llm_calls
+        self.llm_tokens += other.llm_tokens
+        self.llm_latency_count += other.llm_latency_count
+        self.llm_latency_sum_ms += other.llm_latency_sum_ms
+
+    def values(self) -> tuple[Any, ...]:
+        """Give the values of a rollup's columns from `total_executions` on."""
+        return (
+            self.status_counts.total(),
+            orjson.dumps(self.status_counts).decode(),
+            orjson.dumps(self.error_counts).decode(),
+            self.duration_count,
+            self.duration_sum_ms,
+            orjson.dumps(self.duration_histogram, option=orjson.OPT_NON_STR_KEYS).decode(),
+            self.llm_calls,
+            self.llm_tokens,
+            self.llm_latency_count,
+            self.llm_latency_sum_ms,
+        )
+
+
+COUNTED: Final = (
+    "status",
+    "duration_ms",
+    "error_type",
+    "llm_calls",
+    "llm_tokens_used",
+    "llm_latency_ms",
+    "llm_timed_calls",
+)
+_SUMS: Final = (
+    "duration_count",
+    "duration_sum_ms",
+    "llm_calls",
+    "llm_tokens",
+    "llm_latency_count",
+    "llm_latency_sum_ms",
+)
+_COUNTS: Final = ("status_counts", "error_counts", "duration_histogram")
+
+
+def sums(rollup: Table) -> list[ColumnElement[Any]]:
+    """Give what to select of a rollup's rows, grouped as one likes, for `Measures.summed`."""
+    return [
+        *(func.sum(rollup.c[name]).label(name) for name in _SUMS),
+        # Thousands of small objects are read quicker as one text.
+        *(func.aggregate_strings(cast(rollup.c[name], Text), ",").label(name) for name in _COUNTS),
+    ]
+
+
+def _added(text: str) -> Counter[str]:
+    """Add up the JSON objects of counts that stand in a text with commas between.
+
+    >>> _added('{"success":2},{"success":1,"failed":1}')
+    Counter({'success': 3, 'failed': 1})
+    """
+    total: Counter[str] = Counter()
+    for counts in orjson.loads(f"[{text}]"):
+        for name, count in counts.items():
+            total[name] += count
+    return total
+
+
+def _merged(text: str) -> Counter[int]:
+    """Add up histograms that stand in a text as JSON objects, with commas between.
+
+    >>> _merged('{"7":1,"9":2},{},{"7":1}')
+    Counter({7: 2, 9: 2})
+    """
+    # Most buckets of a minute hold the same few counts: pairs that are alike are counted as texts, without a loop here.
+    total: Counter[int] = Counter()
+    for pair, times in Counter(text.translate(_WITHOUT_BRACES).split(",")).items():
+        if pair:
+            index, count = pair.split(":")
+            total[int(index)] += int(count) * times
+    return total
+
+
+_WITHOUT_BRACES: Final = str.maketrans("", "", '{}" ')
