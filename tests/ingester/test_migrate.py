@@ -149,6 +149,7 @@ def test_what_the_first_version_rolled_up_is_summed_up_by_hours(database: str, t
     async def go_back(store: Store) -> None:
         async with store.transaction() as connection:
             await connection.execute(text("DROP TABLE agent_performance_hours"))
+            await connection.execute(text("DROP INDEX ix_agent_performance_metrics_window_start"))
             await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
 
     kept.with_store(database, go_back)

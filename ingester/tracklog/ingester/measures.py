@@ -1,6 +1,7 @@
 """Figures of executions: counted from their rows, kept in rollups, and added up from these."""
 
 import datetime as dt
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -42,18 +43,21 @@ class Measures:
         self.status_counts[execution["status"]] += 1
         if execution["error_type"] is not None:
             self.error_counts[execution["error_type"]] += 1
-        if execution["duration_ms"] is not None:
-            self.count_duration(execution["duration_ms"])
+        if (duration := execution["duration_ms"]) is not None:
+            self.duration_count += 1
+            self.duration_sum_ms += duration
+            self.duration_histogram[bucket(duration)] += 1
         self.llm_calls += execution["llm_calls"] or 0
         self.llm_tokens += execution["llm_tokens_used"] or 0
         self.llm_latency_count += execution["llm_timed_calls"] or 0
         self.llm_latency_sum_ms += execution["llm_latency_ms"] or 0.0
 
-    def count_duration(self, milliseconds: float) -> None:
-        """Count how long something took."""
-        self.duration_count += 1
-        self.duration_sum_ms += milliseconds
-        self.duration_histogram[bucket(milliseconds)] += 1
+    def count_durations(self, text: str | None) -> None:
+        """Count durations in milliseconds that stand in a text with commas between; None for none."""
+        numbers = orjson.loads(f"[{text or ''}]")
+        self.duration_count += len(numbers)
+        self.duration_sum_ms += math.fsum(numbers)
+        self.duration_histogram.update(map(bucket, numbers))
 
     @classmethod
     def summed(cls, row: Mapping[Any, Any]) -> Self:

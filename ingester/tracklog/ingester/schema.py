@@ -245,6 +245,7 @@ agent_performance_metrics = Table(
     Column("window_seconds", Integer, nullable=False),
     *_measures(),
     PrimaryKeyConstraint("agent_name", "window_start"),
+    Index("ix_agent_performance_metrics_window_start", "window_start"),
 )
 
 # The sums of the minutes of `agent_performance_metrics`, made in the transaction that makes these.

@@ -12,7 +12,7 @@ import pytest
 
 from analytics.stored import NOW, Stored, ago
 from tracklog.analytics import ExecutionAnalytics, Record
-from tracklog.analytics.answers import performance
+from tracklog.analytics.answers import measured
 from tracklog.ingester import schema
 from tracklog.ingester.measures import Measures
 
@@ -153,8 +153,8 @@ def test_the_rollup_and_the_rows_agree(
     names = [None, "Editor", "Critic"]
     roll_up(stored, rows, dirty=dirty)
     from_both = [analytics.analyze_agent_performance(name, **span) for name in names]
-    by_agent = analytics.performance_by_agent(**span)
-    monkeypatch.setattr(performance, "_MAX_SPANS", -1)  # Any number of spans is too many now.
+    by_agent, by_hour = analytics.performance_by_agent(**span), analytics.performance_by("hour", **span)
+    monkeypatch.setattr(measured, "_MAX_SPANS", -1)  # Any number of spans is too many now.
     from_rows = [analytics.analyze_agent_performance(name, **span) for name in names]
     if span != _SPANS[-1]:
         assert {report.source for report in from_both} <= {"rollup", "both"}
@@ -162,6 +162,8 @@ def test_the_rollup_and_the_rows_agree(
     for one, other in zip(from_both, from_rows, strict=True):
         equal(one, other)
     for one, other in zip(by_agent, analytics.performance_by_agent(**span), strict=True):
+        equal(one, other)
+    for one, other in zip(by_hour, analytics.performance_by("hour", **span), strict=True):
         equal(one, other)
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import event
 
 from analytics.stored import NOW, Stored
 from tracklog.analytics.answers import (
+    activity,
     breakdown,
     calls,
     chains,
@@ -17,6 +18,7 @@ from tracklog.analytics.answers import (
     executions,
     failures,
     lines,
+    performance,
     prefixes,
     timeline,
     waterfall,
@@ -64,6 +66,21 @@ def test_no_table_is_read_through(tmp_path: Path, query: Callable[[], Query[Any]
     growing = ("SCAN agent_executions", "SCAN agent_execution_logs", "SCAN agent_llm_calls", "SCAN agent_call_chains")
     # An index that is walked in order, for a LIMIT, is no reading through.
     assert [step for step in plan_of(tmp_path, query) if step.startswith(growing) and "USING INDEX" not in step] == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        lambda: activity.get_activity(),
+        lambda: performance.performance_by_agent(),
+        lambda: breakdown.performance_by("hour"),
+        lambda: breakdown.performance_by("method"),
+    ],
+)
+def test_a_time_is_found_by_its_own_index(tmp_path: Path, query: Callable[[], Query[Any]]) -> None:
+    """What is grouped by agent is not read in the order of agents, past and all."""
+    agents = ("SCAN agent_executions", "SCAN agent_performance_metrics")
+    assert [] == [step for step in plan_of(tmp_path, query) if step.startswith(agents)]
 
 
 @pytest.mark.parametrize(

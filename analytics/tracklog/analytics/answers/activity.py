@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from tracklog.analytics.answers.calls import GOING_ON
 from tracklog.analytics.answers.executions import SUMMARY, UNSUCCESSFUL, completed
-from tracklog.analytics.query import Query, at_most, key
+from tracklog.analytics.query import Query, at_most, key, unindexed
 from tracklog.analytics.record import Record
 from tracklog.ingester.schema import agent_executions
 
@@ -52,9 +52,10 @@ def get_activity(
         .order_by(_executions.created_at.desc(), _executions.execution_id.desc())
         .limit(at_most(limit))
     )
+    agent = unindexed(_executions.agent_name)
     counts = yield (
         select(
-            _executions.agent_name,
+            agent.label("agent_name"),
             _executions.status,
             func.count().label("executions"),
             func.sum(_executions.llm_tokens_used).label("tokens"),
@@ -62,7 +63,7 @@ def get_activity(
             func.max(_executions.duration_ms).label("slowest_ms"),
         )
         .where(_executions.created_at >= since, *chosen)
-        .group_by(_executions.agent_name, _executions.status)
+        .group_by(agent, _executions.status)
     )
     return Record(
         at=now,

@@ -1,31 +1,21 @@
-"""Measure executions by method or hour, and LLM calls by model; from the rows, as the rollup knows only agents."""
+"""Measure executions by method or hour, and LLM calls by model."""
 
 import datetime as dt
 from collections import defaultdict
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
+from tracklog.analytics.answers.measured import count, durations, measure
 from tracklog.analytics.answers.performance import report
-from tracklog.analytics.query import Period, Query, key, period
+from tracklog.analytics.query import Period, Query, key, period, unindexed
 from tracklog.analytics.record import Record
-from tracklog.ingester.measures import COUNTED, Measures
+from tracklog.ingester.measures import Measures
 from tracklog.ingester.schema import agent_executions, agent_llm_calls
 
 _executions = agent_executions.c
 _calls = agent_llm_calls.c
-
-_MEASURED = ("agent_name", "method", "created_at", *COUNTED)
-
-_CALLED = (
-    _calls.model,
-    _calls.end_key.is_not(None).label("has_ended"),
-    _calls.error_type,
-    _calls.error_message,
-    _calls.latency_ms,
-    _calls.tokens_used,
-)
 
 
 def performance_by(
@@ -43,17 +33,19 @@ def performance_by(
         began (None for executions without a time, which come last), in their order; hours without executions are left
         out.
     """
-    rows = yield select(*(_executions[name] for name in _MEASURED)).where(
-        *_chosen(period(hours, since, until), vault_id, agent_name)
-    )
-    measures: dict[Any, Measures] = defaultdict(Measures)
-    for row in rows:
-        of = (row["agent_name"], row["method"]) if dimension == "method" else _hour(row["created_at"])
-        measures[of].count(row)
+    when = period(hours, since, until)
     if dimension == "hour":
+        by_hour = yield from measure(agent_name, vault_id, when, "hour")
         last = dt.datetime.max.replace(tzinfo=dt.UTC)
-        in_order = sorted(measures.items(), key=lambda item: item[0] or last)
-        return [Record(hour=hour, **report(one, agent_name)) for hour, one in in_order]
+        return [
+            Record(hour=hour, **report(one.measures, agent_name, one.sources))
+            for hour, one in sorted(by_hour.items(), key=lambda item: item[0] or last)
+            if one.measures.status_counts.total()
+        ]
+    columns = [unindexed(_executions.agent_name), _executions.method]
+    measures: dict[tuple[str | None, str | None], Measures] = defaultdict(Measures)
+    for of, counted in (yield from count(columns, *_chosen(when, vault_id, agent_name))):
+        measures[of].add(counted)
     reports = [Record(report(one, agent), method=method) for (agent, method), one in measures.items()]
     return sorted(reports, key=lambda one: (-one["total_executions"], one["agent_name"] or "", one["method"] or ""))
 
@@ -73,17 +65,30 @@ def performance_by_model(
         `p99_latency_ms` (None without any, else within 1 %) and `common_errors`.
     """
     joined = agent_llm_calls.join(agent_executions, _calls.execution_id == _executions.execution_id)
-    rows = yield select(*_CALLED).select_from(joined).where(*_chosen(period(hours, since, until), vault_id, agent_name))
+    ended, failed = _calls.end_key.is_not(None), _calls.error_type.is_not(None) | _calls.error_message.is_not(None)
+    rows = yield (
+        select(
+            _calls.model,
+            ended.label("has_ended"),
+            failed.label("has_failed"),
+            _calls.error_type,
+            func.count().label("calls"),
+            func.sum(_calls.tokens_used).label("tokens"),
+            durations(_calls.latency_ms).label("latencies"),
+        )
+        .select_from(joined)
+        .where(*_chosen(period(hours, since, until), vault_id, agent_name))
+        .group_by(_calls.model, ended, failed, _calls.error_type)
+    )
     measures: dict[str | None, Measures] = defaultdict(Measures)
     for row in rows:
         one = measures[row["model"]]
-        failed = row["error_type"] is not None or row["error_message"] is not None
-        one.status_counts["failed" if failed else "success" if row["has_ended"] else "unanswered"] += 1
+        status = "failed" if row["has_failed"] else "success" if row["has_ended"] else "unanswered"
+        one.status_counts[status] += row["calls"]
         if row["error_type"] is not None:
-            one.error_counts[row["error_type"]] += 1
-        if row["latency_ms"] is not None:
-            one.count_duration(row["latency_ms"])
-        one.llm_tokens += row["tokens_used"] or 0
+            one.error_counts[row["error_type"]] += row["calls"]
+        one.count_durations(row["latencies"])
+        one.llm_tokens += int(row["tokens"] or 0)
     reports = [(model, report(one, None)) for model, one in measures.items()]
     reports.sort(key=lambda pair: (-pair[1]["total_executions"], pair[0] or ""))
     return [
@@ -110,7 +115,3 @@ def _chosen(when: Period, vault_id: str | UUID | None, agent_name: str | None) -
         if value is not None
     ]
     return [*named, *when.has(_executions.created_at)]
-
-
-def _hour(time: dt.datetime | None) -> dt.datetime | None:
-    return None if time is None else time.replace(minute=0, second=0, microsecond=0)

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, UnaryExpression, select
 
 from tracklog.analytics.answers.calls import calls_in_flight, calls_of, interaction, is_going_on
 from tracklog.analytics.answers.endings import explain
-from tracklog.analytics.query import Period, Query, at_most, chunks, key, period
+from tracklog.analytics.query import Period, Query, at_most, chunks, key, period, unindexed
 from tracklog.analytics.record import Record
 from tracklog.ingester.schema import agent_call_chains, agent_execution_logs, agent_executions, tracklog_sources
 from tracklog.processors.states import ExecutionStatus
@@ -238,10 +238,9 @@ def completed(rows: list[Record]) -> Query[list[Record]]:
 def beside(column: ColumnElement[str], conversation_id: str | UUID | None) -> ColumnElement[str]:
     """Give a column as it is asked for beside a conversation, if there is one.
 
-    A conversation is short; an agent's past, or that of a status, is long. An expression leaves its index alone, which
-    a planner without statistics may take.
+    A conversation is short; an agent's past, or that of a status, is long.
     """
-    return column if conversation_id is None else column.concat("")
+    return column if conversation_id is None else unindexed(column)
 
 
 def _filtered(

@@ -37,6 +37,7 @@ def upgrade() -> None:
         sa.Column("llm_latency_sum_ms", Millis, nullable=False),
         sa.PrimaryKeyConstraint("agent_name", "window_start"),
     )
+    op.create_index("ix_agent_performance_metrics_window_start", "agent_performance_metrics", ["window_start"])
     minutes, hours = _table("agent_performance_metrics"), _table("agent_performance_hours")
     connection = op.get_bind()
     for agent in connection.scalars(sa.select(minutes.c.agent_name).distinct()).all():
