@@ -77,6 +77,17 @@ def test_a_writer_whose_lock_is_free_is_convicted_when_all_is_read(tmp_path: Pat
         assert ["w"] == list(judge.gone)
 
 
+def test_a_writer_that_wrote_on_before_it_went_is_not_convicted_yet(tmp_path: Path) -> None:
+    """Its file was read to the end, and has grown: what is whole there is not taken for a torn line."""
+    with segment(tmp_path / "a.jsonl", held=False) as (source, descriptor):
+        judge = noted(source)
+        os.write(descriptor, dumps(stamped("w", 2, execution_id="x")))
+        assert judge.ask()
+        assert [] == judge.convict([source])
+        source.committed(source.read(1 << 20, Changes()))
+        assert ["w"] == judge.convict([source])
+
+
 def test_a_writer_that_went_on_in_another_segment_is_acquitted(tmp_path: Path) -> None:
     """Between the question and the verdict it rotated: the free lock was that of its last segment."""
     with (

@@ -101,7 +101,8 @@ class Judge:
 
         The others are acquitted, or stay suspected until their files are read.
         """
-        unread = {source.checkpoint.writer for source in sources if not source.at_end}
+        # Also one that was read to its end and has grown: while much is behind, its turn may not have come again.
+        unread = {source.checkpoint.writer for source in sources if not source.at_end or source.bytes_behind()}
         convicted = []
         for name, segment in list(self._suspected.items()):
             if self._living[name].segment != segment:
