@@ -142,10 +142,10 @@ class Nursery:
         assert expect == code, child.messages
         return child
 
-    def count(self, *arguments: object) -> dict[str, int]:
+    def count(self, *arguments: object, **options: Any) -> dict[str, int]:
         """Run it to its end, and give how often it came by each place."""
         path = self._directory / "times.json"
-        self.run(*arguments, count=path)
+        self.run(*arguments, count=path, **options)
         times: dict[str, int] = json.loads(path.read_text())
         return times
 

@@ -3,6 +3,7 @@
 import random
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,13 @@ from faults.oracle import compare_files, compress
 from faults.processes import Nursery, until
 from faults.written import Hand
 
-IMPATIENT = {
+Constants = dict[str, Any]
+
+WHOLE: Constants = {}
+SMALL: Constants = {"files:_BATCH_BYTES": 1000, "files:_TURN_BYTES": 1000, "read:_STEP_BYTES": 1000}
+"""So that each file takes several batches, and the next one is read and folded ahead."""
+
+IMPATIENT: Constants = {
     # A stopped ingester holds its locks as long as the other waits for them; that need not take half a minute here.
     "store:_TIMEOUTS": ["SET LOCAL lock_timeout = '300ms'", "SET LOCAL idle_in_transaction_session_timeout = '1s'"],
     "database:_BUSY_SECONDS": 0.3,
@@ -54,13 +61,15 @@ def sampled(times: dict[str, int], number: int) -> list[tuple[str, int]]:
     return chosen
 
 
-def prepare(nursery: Nursery, database: str, root: Path, action: Action) -> tuple[list[Case], list[Failpoint]]:
+def prepare(
+    nursery: Nursery, database: str, root: Path, action: Action, constants: Constants
+) -> tuple[list[Case], list[Failpoint]]:
     """Find out what an ingester comes by, and make a directory for each failpoint, read once."""
     trial = Case(root, "trial")
     trial.begin()
     nursery.run("ingest", "--once", trial.directory, "--db", database)
     trial.go_on()
-    times = nursery.count("ingest", "--once", trial.directory, "--db", database)
+    times = nursery.count("ingest", "--once", trial.directory, "--db", database, constants=constants)
     print("seed", len(action))
     places = sampled(times, len(action))
     if not long_or_short(1, 0):
@@ -78,14 +87,17 @@ def prepare(nursery: Nursery, database: str, root: Path, action: Action) -> tupl
     return [trial, *cases], failpoints
 
 
+@pytest.mark.parametrize("constants", [WHOLE, SMALL], ids=["whole", "small"])
 @pytest.mark.parametrize("action", [Action.KILL, Action.FAIL, Action.BREAK])
-def test_it_fails_at_any_step(database: str, nursery: Nursery, tmp_path: Path, record: Record, action: Action) -> None:
+def test_it_fails_at_any_step(
+    database: str, nursery: Nursery, tmp_path: Path, record: Record, action: Action, constants: Constants
+) -> None:
     """Killed, met by an error of disk or network, or by one that nobody expects: the next one makes it whole."""
-    (_, *cases), failpoints = prepare(nursery, database, tmp_path / "logs", action)
+    (_, *cases), failpoints = prepare(nursery, database, tmp_path / "logs", action, constants)
     kills = 0
     for case, failpoint in zip(cases, failpoints, strict=True):
         arguments = ("ingest", "--once", case.directory, "--db", database)
-        child = nursery.start(*arguments, failpoint=failpoint)
+        child = nursery.start(*arguments, failpoint=failpoint, constants=constants)
         code = child.wait()
         if action is Action.KILL:
             assert -signal.SIGKILL == code, failpoint
@@ -97,18 +109,19 @@ def test_it_fails_at_any_step(database: str, nursery: Nursery, tmp_path: Path, r
     record(account, kills=kills, runs=kills)
 
 
+@pytest.mark.parametrize("constants", [WHOLE, SMALL], ids=["whole", "small"])
 def test_it_is_stopped_while_another_takes_over(
-    database: str, nursery: Nursery, tmp_path: Path, record: Record
+    database: str, nursery: Nursery, tmp_path: Path, record: Record, constants: Constants
 ) -> None:
     """Stopped at any step, overtaken by another ingester and let go on, it changes nothing that is there already."""
-    (_, *cases), failpoints = prepare(nursery, database, tmp_path / "logs", Action.STOP)
+    (_, *cases), failpoints = prepare(nursery, database, tmp_path / "logs", Action.STOP, constants)
     for case, failpoint in zip(cases, failpoints, strict=True):
         arguments = ("ingest", "--once", case.directory, "--db", database)
-        first = nursery.start(*arguments, failpoint=failpoint, constants=IMPATIENT)
+        first = nursery.start(*arguments, failpoint=failpoint, constants=IMPATIENT | constants)
         until(first.is_stopped)
         assert first.poll() is None, failpoint
         # Of SQLite nobody can take the lock that a stopped process holds; that is told, and changes nothing.
-        second = nursery.start(*arguments, constants=IMPATIENT)
+        second = nursery.start(*arguments, constants=IMPATIENT | constants)
         assert second.wait() in (0, 5), second.messages
         first.send(signal.SIGCONT)
         assert first.wait() in (0, 5), first.messages

@@ -7,7 +7,9 @@ from typing import Any
 import orjson
 from hypothesis import strategies as st
 
+from tracklog.ingester.batch import fold_pieces
 from tracklog.ingester.decode import Event, decode
+from tracklog.ingester.sources import Portion, Source
 from tracklog.processors.line import Kind
 
 START = dt.datetime(2026, 1, 1, 10, tzinfo=dt.UTC)
@@ -72,3 +74,12 @@ def histories(draw: st.DrawFn) -> list[dict[str, Any]]:
     fields = draw(st.lists(st.tuples(st.sampled_from(["w1", "w2"]), FIELDS), min_size=1, max_size=14))
     numbers = {"w1": itertools.count(1), "w2": itertools.count(1)}
     return [stamped(writer, seq, at=seq // 3, **line) for writer, line in fields if (seq := next(numbers[writer]))]
+
+
+def read_on(source: Source, limit: int = 1 << 20) -> Portion:
+    """Read a source once, as if what it says were in the database then."""
+    portion = source.take(limit)
+    ((tally,), _changes) = fold_pieces([portion.piece])
+    source.note(portion, tally)
+    source.go_on(portion)
+    return portion

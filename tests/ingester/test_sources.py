@@ -5,8 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ingester.lines import dumps, stamped
-from tracklog.ingester.fold import Changes
+from ingester.lines import dumps, read_on, stamped
 from tracklog.ingester.identify import Compression
 from tracklog.ingester.sources import Checkpoint, Portion, Source, find
 
@@ -27,8 +26,7 @@ class Reading:
         while source.is_due():
             if not source.is_same():
                 source.renew()
-            portion = source.read(1000, Changes())
-            source.committed(portion)
+            portion = read_on(source, 1000)
             self.known[portion.after.identity.locator] = portion.after
             self.portions.append(portion)
             events += [event.fields["event"] for event in portion.events()]
@@ -142,7 +140,7 @@ def test_a_torn_line_waits_until_its_writer_is_gone(tmp_path: Path) -> None:
     portion = source.read_torn()
     assert portion is not None
     assert [(len(whole), b'{"event": "ha')] == [(line.offset, line.head) for line in portion.rejected]
-    source.committed(portion)
+    source.go_on(portion)
     assert source.read_torn() is None
     source.close()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,11 +16,13 @@ from sqlalchemy import delete, select
 
 from ingester.lines import event_of, histories, stamped
 from tracklog.ingester import schema
+from tracklog.ingester.batch import Piece
 from tracklog.ingester.decode import written
 from tracklog.ingester.errors import OvertakenError
 from tracklog.ingester.fold import LOG_COLUMNS, fold
 from tracklog.ingester.identify import Identity
 from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS, Rules
+from tracklog.ingester.read import Chunk
 from tracklog.ingester.sources import Checkpoint, Portion, Source
 from tracklog.ingester.store import Store
 
@@ -40,7 +43,9 @@ async def opened(url: str) -> AsyncIterator[Store]:
 
 
 def portion(before: Checkpoint | None, after: Checkpoint) -> Portion:
-    return Portion(Source("host", after.path, before, after), before, after)
+    source = Source("host", after.path, before, after)
+    nothing = Chunk(after.position, b"", after.position, False, None, True)
+    return Portion(source, before, after, Piece(after.source_id, 0, b""), nothing, b"", os.stat("."))
 
 
 async def rows_of(store: Store, name: str) -> list[dict[str, Any]]:

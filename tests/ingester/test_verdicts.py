@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from ingester.lines import dumps, event_of, stamped
-from tracklog.ingester.fold import Changes
+from ingester.lines import dumps, event_of, read_on, stamped
 from tracklog.ingester.sources import Source, find
 from tracklog.ingester.verdicts import Judge, is_free
 
@@ -28,7 +27,7 @@ def segment(path: Path, number: int = 1, *, held: bool = True, **changes: Any) -
     header = named | changes
     os.write(descriptor, dumps(stamped("w", number, kind="writer.opened", segment=number, **header)))
     source = find("host", str(path), {})
-    source.committed(source.read(1 << 20, Changes()))
+    read_on(source)
     try:
         yield source, descriptor
     finally:
@@ -84,7 +83,7 @@ def test_a_writer_that_wrote_on_before_it_went_is_not_convicted_yet(tmp_path: Pa
         os.write(descriptor, dumps(stamped("w", 2, execution_id="x")))
         assert judge.ask()
         assert [] == judge.convict([source])
-        source.committed(source.read(1 << 20, Changes()))
+        read_on(source)
         assert ["w"] == judge.convict([source])
 
 

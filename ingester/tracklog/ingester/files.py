@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
+from tracklog.ingester.batch import Tally
 from tracklog.ingester.decode import Event
 from tracklog.ingester.discover import Discovery, Found
 from tracklog.ingester.errors import SourceNotFoundError
-from tracklog.ingester.fold import Changes
 from tracklog.ingester.sources import Checkpoint, Portion, Source, find
 
 _log = logging.getLogger("tracklog.ingester")
@@ -18,7 +18,7 @@ _log = logging.getLogger("tracklog.ingester")
 _TURN_BYTES: Final = 1 << 20
 """How much of one file is read before the next has its turn."""
 
-_BATCH_BYTES: Final = 4 << 20
+_BATCH_BYTES: Final = 2 << 20
 """How much one transaction holds: some thousand lines, large enough that its fixed cost is small beside them, small
 enough that a batch takes well under a second and a few tens of MB."""
 
@@ -138,36 +138,45 @@ class Files:
         self._open[inode] = source
         return source
 
-    def batch(self) -> tuple[list[Portion], Changes]:
-        """Read, in turns, as much as one transaction holds, and fold it; empty when there was nothing to read."""
+    def take(self) -> list[Portion]:
+        """Read, in turns, as much as one transaction holds; what was taken is to be noted before more is."""
         portions: list[Portion] = []
-        changes = Changes()
-        read = 0
+        held = 0
         # One that is read alone does not wait for others between its turns.
-        for portion in self._read(max(_TURN_BYTES, _BATCH_BYTES // max(1, len(self._open))), changes):
-            portions.append(portion)
-            read += portion.bytes_read
-            if read >= _BATCH_BYTES:
-                break
-        return portions, changes
-
-    def _read(self, limit: int, changes: Changes) -> Iterator[Portion]:
-        """Read each open file that has something to read once, about `limit` bytes of it."""
+        limit = max(_TURN_BYTES, _BATCH_BYTES // max(1, len(self._open)))
         for inode, source in list(self._open.items()):
             try:
                 if not source.is_due():
                     continue
                 if not source.is_same():
                     source.renew()
-                portion = source.read(limit, changes)
+                portion = source.take(limit)
             except OSError as error:
                 self._cannot_read(source.path, error)
                 self._open.pop(inode).close()
                 continue
             # Whose turn it was goes to the end of the line.
             self._open[inode] = self._open.pop(inode)
+            portions.append(portion)
+            held += len(portion.piece.data)
+            if held >= _BATCH_BYTES:
+                break
+        return portions
+
+    def note(self, portions: Sequence[Portion], tallies: Sequence[Tally]) -> list[Portion]:
+        """Note what became of what was taken, go on behind it, and give the portions that change anything."""
+        changed = []
+        for portion, tally in zip(portions, tallies, strict=True):
+            source = portion.source
+            try:
+                source.note(portion, tally)
+            except OSError as error:
+                self._give_up(source, error)
+                continue
             if portion.after != portion.before and portion.after.head_length:
-                yield portion
+                source.go_on(portion)
+                changed.append(portion)
+        return changed
 
     def older_than(self, age: dt.timedelta) -> Iterator[Source]:
         """Give every file that has not changed for so long, opened for as long as it is looked at."""
@@ -188,7 +197,8 @@ class Files:
 
     def committed(self, portion: Portion) -> None:
         """Note that a portion is in the database."""
-        portion.source.committed(portion)
+        if portion.source.checkpoint.source_id == portion.after.source_id:  # Else it has another content by now.
+            portion.source.go_on(portion)
         self._known[portion.after.identity.locator] = portion.after
 
     def begin_again(self) -> None:

@@ -14,6 +14,7 @@ from typing import Final, Self, TypeVar
 from sqlalchemy import func, select
 
 from tracklog.ingester import poison, presence, retention, rollup, schema, verdicts
+from tracklog.ingester.ahead import Batches
 from tracklog.ingester.database import DEFAULT_URL, ENVIRONMENT_VARIABLE
 from tracklog.ingester.discover import watch
 from tracklog.ingester.errors import (
@@ -112,6 +113,7 @@ class Ingester:
         self._files = Files(
             host, [os.fspath(path) for path in paths], keep=self._judge.holds, database=self._store.file
         )
+        self._batches = Batches(self._files)
         self._convicting = False
         self._summary = Summary()
         self._started_at = dt.datetime.now(dt.UTC)
@@ -125,6 +127,7 @@ class Ingester:
 
     async def close(self) -> None:
         """Let go of files and connections; what is committed is committed, the rest is read again."""
+        self._batches.close()
         self._files.close()
         await self._store.close()
 
@@ -228,6 +231,7 @@ class Ingester:
 
     async def _reload(self) -> None:
         """Take the positions from the database, and go on from there."""
+        self._batches.drop()
         self._files.rewind(await self._store.checkpoints())
         for source in self._files:
             # A header may be in the database by a commit whose reply did not come.
@@ -276,6 +280,7 @@ class Ingester:
         await rollup.roll_up(self._store, before=dt.datetime.now(dt.UTC) - rollup.SETTLING)
         await self._note_presence()
         self._files.close_quiet()
+        self._batches.rest()
 
     async def _convict(self) -> None:
         convicted = self._judge.convict(self._files)
@@ -324,7 +329,7 @@ class Ingester:
 
     async def _batch(self, progress: Progress | None) -> bool:
         """Read a batch from the files that have something to read, and commit it; False when there was nothing."""
-        portions, changes = self._files.batch()
+        portions, changes = await self._batches.next()
         if not portions:
             return False
         await self._commit(portions, changes)
@@ -336,6 +341,7 @@ class Ingester:
         try:
             await self._store.commit(portions, changes)
         except RowsRefusedError:
+            self._batches.drop()
             if not await poison.take_out(self._store, portions):
                 raise
             await self._store.commit(portions, folded(portions))

@@ -32,8 +32,10 @@ class TooLong:
 class Chunk:
     """What one read gave: whole lines, and where to go on."""
 
-    lines: list[tuple[int, bytes]]
-    """(offset, line without its newline); lines without any byte are left out."""
+    start: int
+    """The offset of the data."""
+    data: bytes
+    """Lines with their newlines; the last line of a compressed file may have none."""
     position: int
     """Just after the last newline; or, inside a line over the limit, after what was passed over."""
     skipping: bool
@@ -41,6 +43,25 @@ class Chunk:
     too_long: TooLong | None
     at_end: bool
     """Whether there is nothing more to read now but perhaps a line without its newline."""
+
+    @property
+    def lines(self) -> list[tuple[int, bytes]]:
+        """Give the lines, see `split`."""
+        return split(self.start, self.data)
+
+
+def split(start: int, data: bytes) -> list[tuple[int, bytes]]:
+    r"""Split data that begins at an offset into (offset, line without its newline), but for lines without any byte.
+
+    >>> split(10, b"one\n\n\x00two\n")
+    [(10, b'one'), (16, b'two')]
+    """
+    lines = []
+    for line in data.split(b"\n"):
+        if text := line if line[:1] != b"\x00" else line.lstrip(b"\x00"):
+            lines.append((start + len(line) - len(text), text))
+        start += len(line) + 1
+    return lines
 
 
 Fetch = Callable[[int, int], bytes]
@@ -72,7 +93,7 @@ def read_lines(fetch: Fetch, position: int, limit: int, *, skipping: bool = Fals
             zeros += len(piece) - len(text)
             if not text:
                 if zeros > _MOST_ZEROS:
-                    return Chunk([], position + zeros, False, None, False)
+                    return Chunk(position, b"", position + zeros, False, None, False)
                 continue
             piece = text
         place = piece.rfind(b"\n")
@@ -84,27 +105,11 @@ def read_lines(fetch: Fetch, position: int, limit: int, *, skipping: bool = Fals
             break
         if newline < 0 and held > MAX_LINE_BYTES:
             position += zeros
-            return Chunk([], position + held, True, TooLong(position, held, pieces[0]), False)
+            return Chunk(position, b"", position + held, True, TooLong(position, held, pieces[0]), False)
     if pieces:  # Zeros at the end may yet be written over.
         position += zeros
     data = b"".join(pieces)
-    lines = []
-    start = 0
-    # The last element is what follows the last newline.
-    for line in data[: newline + 1].split(b"\n")[:-1]:
-        if text := line if line[:1] != b"\x00" else line.lstrip(b"\x00"):
-            lines.append((position + start + len(line) - len(text), text))
-        start += len(line) + 1
-    too_long = next((line for line in lines if len(line[1]) > MAX_LINE_BYTES), None)
-    if too_long is not None:
-        lines.remove(too_long)
-    return Chunk(
-        lines,
-        position + newline + 1,
-        False,
-        TooLong(too_long[0], len(too_long[1]), too_long[1]) if too_long is not None else None,
-        at_end,
-    )
+    return Chunk(position, data[: newline + 1], position + newline + 1, False, None, at_end)
 
 
 def _skip(fetch: Fetch, position: int) -> Chunk:
@@ -113,12 +118,12 @@ def _skip(fetch: Fetch, position: int) -> Chunk:
     while passed < MAX_LINE_BYTES:
         piece = fetch(position + passed, _STEP_BYTES)
         if not piece:
-            return Chunk([], position + passed, True, None, True)
+            return Chunk(position, b"", position + passed, True, None, True)
         place = piece.find(b"\n")
         if place >= 0:
-            return Chunk([], position + passed + place + 1, False, None, False)
+            return Chunk(position, b"", position + passed + place + 1, False, None, False)
         passed += len(piece)
-    return Chunk([], position + passed, True, None, False)
+    return Chunk(position, b"", position + passed, True, None, False)
 
 
 def plain(descriptor: int) -> Fetch:
@@ -160,8 +165,11 @@ class Decompressed:
             rest += text
         if self.is_broken:
             return chunk
-        lines = [*chunk.lines, (start, rest)] if rest else chunk.lines
-        return replace(chunk, lines=lines, position=start + len(rest))
+        if not chunk.data:
+            return replace(chunk, start=start, data=rest, position=start + len(rest))
+        if start > chunk.position:  # Zeros between: the line is read by itself.
+            return replace(chunk, at_end=not rest, position=chunk.position if rest else start)
+        return replace(chunk, data=chunk.data + rest, position=start + len(rest))
 
     def _open(self) -> None:
         self.close()

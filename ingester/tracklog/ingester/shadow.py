@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tracklog.ingester.ahead import Batches
 from tracklog.ingester.files import Files
 from tracklog.ingester.fold import Changes
 from tracklog.ingester.sources import Checkpoint, Portion
@@ -52,14 +53,15 @@ async def _read(
     files.scan()
     files.begin_again()
     read = 0
-    while True:
-        portions, changes = files.batch()
-        if not portions:
-            break
-        await _commit(files, other, portions, changes)
-        read += sum(portion.bytes_read for portion in portions)
-        if progress is not None:
-            progress(Reading(read, read + files.bytes_behind()))
+    with contextlib.closing(Batches(files)) as batches:
+        while True:
+            portions, changes = await batches.next()
+            if not portions:
+                break
+            await _commit(files, other, portions, changes)
+            read += sum(portion.bytes_read for portion in portions)
+            if progress is not None:
+                progress(Reading(read, read + files.bytes_behind()))
     # A torn end was taken for one when its writer was found gone; that is not found out again.
     torn = []
     for source in files:

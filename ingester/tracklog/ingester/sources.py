@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from tracklog.ingester.batch import TOO_LONG, Piece, Tally, events_of
 from tracklog.ingester.decode import QUARANTINE_HEAD, Event, Rejected, decode, ordinal_of, reject
-from tracklog.ingester.fold import Changes
 from tracklog.ingester.identify import (
     HEAD_BYTES,
     TAIL_BYTES,
@@ -19,7 +19,7 @@ from tracklog.ingester.identify import (
     read_at,
     source_id,
 )
-from tracklog.ingester.read import MAX_LINE_BYTES, Decompressed, Fetch, plain, read_lines
+from tracklog.ingester.read import MAX_LINE_BYTES, Chunk, Decompressed, Fetch, plain, read_lines
 from tracklog.ingester.unwrap import Line, Unwrapper
 from tracklog.processors.line import Kind
 
@@ -60,24 +60,25 @@ class Portion:
 
     source: "Source"
     before: Checkpoint | None
-    """What the database holds; None for a source that it does not know."""
+    """What the database holds when this is committed; None for a source that it does not know."""
     after: Checkpoint
-    lines: list[Line] = field(default_factory=list)
-    """Those that were understood; their events are folded as they are read, and not kept."""
+    """What it holds then; until the portion was noted, where it begins."""
+    piece: Piece
+    chunk: Chunk
+    tail: bytes
+    """What stands before the chunk's end, for the checkpoint: taken with it, as the file may be another one soon."""
+    status: os.stat_result
+    """Of the file, from before it was read."""
     rejected: list[Rejected] = field(default_factory=list)
     opened: list[Event] = field(default_factory=list)
     """The headers of its segments."""
-    passed: int = 0
-    """How many lines are about no execution."""
     bytes_read: int = 0
-    at_end: bool = False
+    refused: set[int] = field(default_factory=set)
+    """The offsets of lines that the database does not take."""
 
     def events(self) -> Iterator[Event]:
-        """Decode its lines again."""
-        for line in self.lines:
-            event = decode(line.text, line.offset, time=line.time)
-            assert isinstance(event, Event), "it was understood before"
-            yield event
+        """Decode its lines again, but for those that were refused."""
+        return events_of(self.piece, self.refused)
 
 
 class Source:
@@ -96,7 +97,6 @@ class Source:
         self.seen_mtime_ns = -1
         self._descriptor = descriptor
         self._fetch: Fetch | None = None
-        self._unwrapper = Unwrapper(MAX_LINE_BYTES)
 
     @property
     def is_open(self) -> bool:
@@ -203,7 +203,6 @@ class Source:
             identity=checkpoint.identity,
             generation=generation,
         )
-        self._unwrapper = Unwrapper(MAX_LINE_BYTES)
         self.at_end = False
 
     def rewind(self, stored: Checkpoint | None) -> None:
@@ -215,18 +214,12 @@ class Source:
             now = self.checkpoint
             self.checkpoint = Checkpoint(now.source_id, self.path, now.identity, now.generation)
         self._forget_stream()
-        self._unwrapper = Unwrapper(MAX_LINE_BYTES)
         self.at_end = False
 
-    def committed(self, portion: Portion) -> None:
-        """Note that a portion is in the database."""
-        self.stored = self.checkpoint = portion.after
+    def take(self, limit: int) -> Portion:
+        """Read about `limit` bytes of whole lines; what they say is to be noted before more is taken.
 
-    def read(self, limit: int, changes: Changes) -> Portion:
-        """Read about `limit` bytes of whole lines, and fold them into `changes`; nothing is committed by that.
-
-        :raises OSError: The file cannot be read. What was folded before stays in `changes`: it is read again later, and
-            falls on itself.
+        :raises OSError: The file cannot be read.
         """
         descriptor = self.fileno()
         status = os.fstat(descriptor)
@@ -235,35 +228,60 @@ class Source:
         chunk = read_lines(fetch, checkpoint.position, limit, skipping=checkpoint.skipping)
         if chunk.at_end and isinstance(fetch, Decompressed):
             chunk = fetch.with_last_line(chunk)
-        portion = Portion(self, self.stored, checkpoint, bytes_read=chunk.position - checkpoint.position)
+        self.at_end = False
+        return self._portion(checkpoint, chunk, status)
+
+    def _portion(self, checkpoint: Checkpoint, chunk: Chunk, status: os.stat_result) -> Portion:
+        piece = Piece(checkpoint.source_id, chunk.start, chunk.data)
+        return Portion(self, self.stored, checkpoint, piece, chunk, self._tail(checkpoint, chunk.position), status)
+
+    def _tail(self, checkpoint: Checkpoint, position: int) -> bytes:
+        length = 0 if checkpoint.compression is not None else min(position, TAIL_BYTES)
+        return read_at(self.fileno(), position - length, length)
+
+    def note(self, portion: Portion, tally: Tally) -> None:
+        """Note what became of the lines of a portion, and so where it ends.
+
+        :raises OSError: The file cannot be read.
+        """
+        checkpoint, status, chunk = portion.after, portion.status, portion.chunk
+        position = chunk.position
+        portion.bytes_read = position - checkpoint.position
+        portion.opened, portion.rejected = tally.opened, tally.rejected
         if chunk.too_long is not None:
             long = chunk.too_long
-            portion.rejected.append(
-                replace(reject(long.head, long.offset, f"longer than {MAX_LINE_BYTES} bytes"), length=long.length)
-            )
-        for offset, text in chunk.lines:
-            line = self._unwrapper.unwrap(offset, text)
-            if line is None:
-                continue
-            result = decode(line.text, line.offset, time=line.time)
-            if isinstance(result, Event):
-                portion.lines.append(line)
-                changes.add(result, checkpoint.source_id)
-                if result.kind is Kind.WRITER_OPENED:
-                    portion.opened.append(result)
-                elif result.execution_id is None and result.kind is not Kind.WRITER_CLOSED:
-                    portion.passed += 1
-            elif isinstance(result, Rejected):
-                portion.rejected.append(result)
-        # What a runtime split and has not ended is read again: its parts are not in the database yet.
-        position = chunk.position
-        if (unfinished := self._unwrapper.open_offset) is not None:
-            position = min(position, unfinished)
-            if position == checkpoint.position and not chunk.at_end:
-                position = chunk.position  # A part without an end in a whole batch: its other half is lost.
-            self._unwrapper = Unwrapper(MAX_LINE_BYTES)
-        self._note(portion, chunk.skipping, position, status, at_end=chunk.at_end)
-        return portion
+            portion.rejected.append(replace(reject(long.head, long.offset, TOO_LONG), length=long.length))
+        # What a runtime split and has not ended is read again: its parts are not in the database yet. But of a part
+        # without an end in a whole batch the other half is lost.
+        if tally.unfinished is not None and (tally.unfinished > checkpoint.position or chunk.at_end):
+            position = min(position, tally.unfinished)
+        tail = portion.tail if position == chunk.position else self._tail(checkpoint, position)
+        header = portion.opened[0] if portion.opened else None
+        segment = ordinal_of(header.fields.get("segment")) if header is not None else None
+        kept = max(0, _QUARANTINED_PER_SOURCE - checkpoint.lines_quarantined)
+        rejected = len(portion.rejected)
+        del portion.rejected[kept:]
+        portion.after = replace(
+            checkpoint,
+            path=self.path,
+            position=position,
+            tail_length=len(tail),
+            tail_hash=digest(tail),
+            size=status.st_size,
+            skipping=chunk.skipping,
+            ended=chunk.at_end and checkpoint.compression is not None,
+            writer=header.writer if header is not None else checkpoint.writer,
+            segment=segment if segment is not None else checkpoint.segment,
+            lines=checkpoint.lines + tally.understood + rejected,
+            lines_passed=checkpoint.lines_passed + tally.passed,
+            lines_quarantined=checkpoint.lines_quarantined + rejected,
+        )
+        self.at_end = chunk.at_end
+        self.seen_size, self.seen_mtime_ns = status.st_size, status.st_mtime_ns
+
+    def go_on(self, portion: Portion) -> None:
+        """Go on behind a portion, which is in the database, or is going to be before the next one."""
+        self.stored = self.checkpoint = portion.after
 
     def reread(self, offset: int) -> Event | Rejected | None:
         """Decode the one line at an offset again; None if no line ends there, or nothing is left of it.
@@ -274,14 +292,10 @@ class Source:
         return decode(line.text, line.offset, time=line.time) if line is not None else None
 
     def refuse(self, portion: Portion, event: Event, reason: str) -> None:
-        """Take an event out of what was read, and put its line into the quarantine.
-
-        :raises OSError: The file cannot be read.
-        """
-        fetch = self._reader(self.fileno(), portion.after.compression)
-        lines = read_lines(fetch, event.offset, 1).lines
-        line = lines[0][1] if lines and lines[0][0] == event.offset else b""
-        portion.lines = [one for one in portion.lines if one.offset != event.offset]
+        """Take an event out of what was read, and put its line into the quarantine."""
+        start = event.offset - portion.piece.offset
+        line = portion.piece.data[start:].partition(b"\n")[0]
+        portion.refused.add(event.offset)
         if portion.after.lines_quarantined < _QUARANTINED_PER_SOURCE:
             portion.rejected.append(reject(line, event.offset, reason))
         portion.after = replace(portion.after, lines_quarantined=portion.after.lines_quarantined + 1)
@@ -302,41 +316,13 @@ class Source:
         length = status.st_size - checkpoint.position
         if checkpoint.compression is not None or length <= 0:
             return None
-        portion = Portion(self, self.stored, checkpoint, bytes_read=length)
         torn = reject(
             read_at(descriptor, checkpoint.position, min(length, QUARANTINE_HEAD)), checkpoint.position, _TORN
         )
-        portion.rejected.append(replace(torn, length=length))
-        self._note(portion, False, status.st_size, status, at_end=True)
+        nothing = Chunk(checkpoint.position, b"", status.st_size, False, None, True)
+        portion = self._portion(checkpoint, nothing, status)
+        self.note(portion, Tally(rejected=[replace(torn, length=length)]))
         return portion
-
-    def _note(self, portion: Portion, skipping: bool, position: int, status: os.stat_result, *, at_end: bool) -> None:
-        checkpoint = portion.after
-        tail_length = 0 if checkpoint.compression is not None else min(position, TAIL_BYTES)
-        tail = read_at(self.fileno(), position - tail_length, tail_length)
-        header = portion.opened[0] if portion.opened else None
-        segment = ordinal_of(header.fields.get("segment")) if header is not None else None
-        kept = max(0, _QUARANTINED_PER_SOURCE - checkpoint.lines_quarantined)
-        rejected = len(portion.rejected)
-        del portion.rejected[kept:]
-        portion.at_end = at_end
-        portion.after = replace(
-            checkpoint,
-            path=self.path,
-            position=position,
-            tail_length=tail_length,
-            tail_hash=digest(tail),
-            size=status.st_size,
-            skipping=skipping,
-            ended=at_end and checkpoint.compression is not None,
-            writer=header.writer if header is not None else checkpoint.writer,
-            segment=segment if segment is not None else checkpoint.segment,
-            lines=checkpoint.lines + len(portion.lines) + rejected,
-            lines_passed=checkpoint.lines_passed + portion.passed,
-            lines_quarantined=checkpoint.lines_quarantined + rejected,
-        )
-        self.at_end = at_end
-        self.seen_size, self.seen_mtime_ns = status.st_size, status.st_mtime_ns
 
     def _look(self, descriptor: int, status: os.stat_result) -> Checkpoint:
         """Take the head's hash, and again while the head grows."""

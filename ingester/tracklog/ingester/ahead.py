@@ -1,0 +1,52 @@
+"""Batches, one after the other: the next one is read and folded while the database takes the one before."""
+
+from collections.abc import Sequence
+
+from tracklog.ingester.batch import fold_pieces
+from tracklog.ingester.files import Files
+from tracklog.ingester.fold import Changes
+from tracklog.ingester.sources import Portion
+from tracklog.ingester.worker import Folding, Worker
+
+
+class Batches:
+    """What there is to read in some files, in batches of what one transaction holds."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._worker = Worker()
+        self._ahead: tuple[list[Portion], Folding] | None = None
+
+    async def next(self) -> tuple[list[Portion], Changes]:
+        """Give the next batch, which is to be committed before the one after it; empty when nothing is left to read."""
+        if self._ahead is None:
+            taken = self._files.take()
+            if _is_behind(taken):
+                self._worker.start()
+            tallies, changes = fold_pieces([portion.piece for portion in taken])
+        else:
+            (taken, folding), self._ahead = self._ahead, None
+            tallies, changes = await folding.done()
+        portions = self._files.note(taken, tallies)
+        if _is_behind(taken):
+            more = self._files.take()
+            self._ahead = more, self._worker.begin([portion.piece for portion in more])
+        return portions, changes
+
+    def drop(self) -> None:
+        """Forget what was read ahead: the files go back to where the last batch ended, or before."""
+        self._ahead = None
+
+    def rest(self) -> None:
+        """Give back what a backlog needed, if it has been over for a while."""
+        self._worker.rest()
+
+    def close(self) -> None:
+        """End what goes on beside."""
+        self._ahead = None
+        self._worker.close()
+
+
+def _is_behind(taken: Sequence[Portion]) -> bool:
+    """Tell whether there is more to read than was taken; what comes as it is written needs no process beside."""
+    return any(not portion.chunk.at_end for portion in taken)

@@ -1,0 +1,161 @@
+"""Fold on another core: a process that is given what was read, and gives back what it says.
+
+It holds no file and no database: where it dies, the same is folded here, and nothing is lost by that.
+"""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import IO, Final
+
+from tracklog.ingester.batch import Piece, Tally, fold_pieces
+from tracklog.ingester.fold import Changes
+
+_log = logging.getLogger("tracklog.ingester")
+
+_IDLE_SECONDS: Final = 10.0
+"""After so long without work the process ends, and gives its memory back."""
+
+_PIPE_BYTES: Final = 1 << 20
+"""What a pipe holds where that can be set: a reply waits in it while the database works."""
+
+_LENGTH_BYTES: Final = 8
+
+_Folded = tuple[list[Tally], Changes]
+
+
+class Worker:
+    """Folds beside the one who asks, as long as its process works; without it, in the process of who asks."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._broken = not _is_worth_it()
+        self._lock = threading.Lock()
+        self._used_at = 0.0
+
+    def start(self) -> None:
+        """Start the process, if there is none yet; it takes about as long as a batch."""
+        if self._process is None and not self._broken:
+            try:
+                self._process = _start()
+            except OSError:
+                self.give_up()
+
+    def begin(self, pieces: Sequence[Piece]) -> "Folding":
+        """Have pieces folded while something else is done."""
+        if self._process is None:
+            return Folding(self, pieces, None)
+        self._used_at = time.monotonic()
+        return Folding(self, pieces, asyncio.ensure_future(asyncio.to_thread(self._ask, self._process, pieces)))
+
+    def _ask(self, process: subprocess.Popen[bytes], pieces: Sequence[Piece]) -> bytes:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with self._lock:  # What was asked and is not wanted any more is answered first.
+            pickle.dump(list(pieces), process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
+            process.stdin.flush()
+            return _read(process.stdout, int.from_bytes(_read(process.stdout, _LENGTH_BYTES), "big"))
+
+    def rest(self) -> None:
+        """End the process if there was nothing to do for a while; it starts again when there is."""
+        if self._process is not None and time.monotonic() - self._used_at > _IDLE_SECONDS:
+            self.close()
+
+    def give_up(self) -> None:
+        """Do without the process from now on."""
+        self._broken = True
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        with self._lock:  # Whoever waits for an answer has been told by now that none comes.
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+
+
+class Folding:
+    """Pieces that are being folded."""
+
+    def __init__(self, worker: Worker, pieces: Sequence[Piece], reply: "asyncio.Future[bytes] | None") -> None:
+        self._worker = worker
+        self._pieces = pieces
+        self._reply = reply
+        if reply is not None:  # Whether or not it is waited for.
+            reply.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    async def done(self) -> _Folded:
+        """Wait for what they say."""
+        if self._reply is not None:
+            try:
+                folded: _Folded = pickle.loads(await self._reply)  # noqa: S301  # Of our own process.
+            except (OSError, EOFError, ValueError, pickle.UnpicklingError):
+                _log.warning("the process that reads ahead has ended; going on without it, at half the speed")
+                self._worker.give_up()
+            else:
+                return folded
+        return fold_pieces(self._pieces)
+
+
+def _is_worth_it() -> bool:
+    """Tell whether there is another core, and an interpreter to be started; some programs only hold one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores > 1 and os.path.basename(sys.executable or "").startswith("python")
+
+
+def _start() -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-P", "-m", __name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # What goes wrong there goes wrong here again, and is told.
+    )
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return process
+
+
+def _read(stream: IO[bytes], length: int) -> bytes:
+    data = stream.read(length)
+    if len(data) < length:
+        raise EOFError("the process ended")
+    return data
+
+
+def main() -> None:
+    """Fold what comes in, until nothing comes any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who asks; it ends this one when it ends.
+    gc.freeze()
+    given, taken = sys.stdin.buffer, sys.stdout.buffer
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
+            pieces: list[Piece] = pickle.load(given)  # noqa: S301  # From our own parent.
+            reply = pickle.dumps(fold_pieces(pieces), protocol=pickle.HIGHEST_PROTOCOL)
+            del pieces
+            taken.write(len(reply).to_bytes(_LENGTH_BYTES, "big"))
+            taken.write(reply)
+            taken.flush()
+            del reply
+
+
+if __name__ == "__main__":
+    main()

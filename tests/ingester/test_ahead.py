@@ -1,0 +1,172 @@
+"""Batches that are read and folded ahead, by a process beside."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ingester import kept
+from ingester.lines import dumps
+from tracklog.ingester import files, read, worker
+from tracklog.ingester.batch import Piece, fold_pieces
+from tracklog.ingester.worker import Worker
+
+STORIES = 40
+
+
+@pytest.fixture(autouse=True)
+def cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have it on a machine with one core, too."""
+    monkeypatch.setattr(worker, "_is_worth_it", lambda: True)
+
+
+@pytest.fixture
+def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a directory of which each file takes several batches."""
+    for module, name in ((files, "_BATCH_BYTES"), (files, "_TURN_BYTES"), (read, "_STEP_BYTES")):
+        monkeypatch.setattr(module, name, 5000)
+    kept.write(tmp_path / "logs")
+    for writer in ("x", "y"):
+        told = kept.story(writer, [f"{writer}{number}" for number in range(STORIES)])
+        (tmp_path / "logs" / f"{writer}.jsonl").write_bytes(dumps(*told))
+    return tmp_path / "logs"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Give the ids of the processes that were asked, as often as they were."""
+    pids: list[int] = []
+    ask = Worker._ask
+
+    def note(self: Worker, process: "subprocess.Popen[bytes]", pieces: list[Piece]) -> bytes:
+        pids.append(process.pid)
+        return ask(self, process, pieces)
+
+    monkeypatch.setattr(Worker, "_ask", note)
+    return pids
+
+
+def is_gone(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] in "ZX"
+    return True
+
+
+def until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 30
+    while not is_gone(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def without_it(directory: Path, logs: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict[str, object]]]:
+    """Give what is in a database that was filled without a process beside."""
+    with monkeypatch.context() as patched:
+        patched.setattr(worker, "_is_worth_it", lambda: False)
+        database = str(directory / "alone.db")
+        kept.ingest(database, logs)
+    return kept.contents(database)
+
+
+def test_a_backlog_is_folded_beside(
+    database: str, logs: Path, tmp_path: Path, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in the database is the same; the process has ended with the ingester."""
+    kept.ingest(database, logs)
+    assert len(asked) > 5
+    assert 1 == len(set(asked))
+    assert is_gone(asked[0])
+    assert without_it(tmp_path, logs, monkeypatch) == kept.contents(database)
+
+
+def test_the_process_is_killed(
+    database: str,
+    logs: Path,
+    tmp_path: Path,
+    asked: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """At any time: what it was asked is folded here, and so is the rest."""
+    begin = Worker.begin
+
+    def begin_and_kill(self: Worker, pieces: list[Piece]) -> worker.Folding:
+        folding = begin(self, pieces)
+        if self._process is not None and len(asked) == 3:
+            os.kill(self._process.pid, signal.SIGKILL)
+        return folding
+
+    monkeypatch.setattr(Worker, "begin", begin_and_kill)
+    kept.ingest(database, logs)
+    assert len(asked) in (3, 4)
+    assert "the process that reads ahead has ended" in caplog.text
+    assert without_it(tmp_path, logs, monkeypatch) == kept.contents(database)
+
+
+def test_it_cannot_be_started(
+    sqlite_database: str, logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no process can be made, one is enough."""
+
+    def refuse() -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(worker, "_start", refuse)
+        kept.ingest(sqlite_database, logs)
+    assert without_it(tmp_path, logs, monkeypatch) == kept.contents(sqlite_database)
+
+
+@contextlib.contextmanager
+def started() -> Iterator[tuple[Worker, int]]:
+    one = Worker()
+    one.start()
+    assert one._process is not None
+    try:
+        yield one, one._process.pid
+    finally:
+        one.close()
+
+
+def test_what_is_not_wanted_any_more_is_in_nobodys_way() -> None:
+    """The answer to the second question is the second answer."""
+    pieces = [Piece("s", 0, dumps(*kept.story("w", [f"e{number}"]))) for number in range(2)]
+
+    async def run() -> None:
+        with started() as (one, _):
+            one.begin(pieces[:1])
+            tallies, changes = await one.begin(pieces[1:]).done()
+            assert (tallies, changes) == fold_pieces(pieces[1:])
+
+    asyncio.run(run())
+
+
+def test_it_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a backlog it goes, with its memory; there is another one for the next backlog."""
+    with started() as (one, pid):
+        one._used_at = time.monotonic()
+        one.rest()
+        assert not is_gone(pid)
+        monkeypatch.setattr(worker, "_IDLE_SECONDS", 0.0)
+        one.rest()
+        assert is_gone(pid)
+        one.start()
+        assert one._process is not None
+
+
+def test_it_ends_with_who_started_it() -> None:
+    """Also where that was killed."""
+    program = (
+        "import os, signal; from tracklog.ingester.worker import Worker\n"
+        "one = Worker(); one.start(); print(one._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False)
+    assert -signal.SIGKILL == done.returncode
+    until_gone(int(done.stdout))
