@@ -31,7 +31,7 @@ def fill(directory: Path, steps: int) -> list[float]:
     for step in range(steps):
         pause = every.total_seconds() * 1000 / EXECUTIONS_PER_STEP / 14 * 2
         lines = write_lines(path, EXECUTIONS_PER_STEP, seed=step + 1, start=start + step * every, pause=pause)
-        rates.append(ingest(path, lines, str(directory / "t.db"))[0])
+        rates.append(ingest(path, lines, str(directory / "t.db")))
         path.unlink()
     return rates
 

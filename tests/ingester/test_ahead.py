@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -45,7 +45,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     pids: list[int] = []
     ask = Worker._ask
 
-    def note(self: Worker, process: "subprocess.Popen[bytes]", pieces: list[Piece]) -> bytes:
+    def note(self: Worker, process: "subprocess.Popen[bytes]", pieces: Sequence[Piece]) -> tuple[bytes, bytes]:
         pids.append(process.pid)
         return ask(self, process, pieces)
 
@@ -97,7 +97,7 @@ def test_the_process_is_killed(
     """At any time: what it was asked is folded here, and so is the rest."""
     begin = Worker.begin
 
-    def begin_and_kill(self: Worker, pieces: list[Piece]) -> worker.Folding:
+    def begin_and_kill(self: Worker, pieces: Sequence[Piece]) -> worker.Folding:
         folding = begin(self, pieces)
         if self._process is not None and len(asked) == 3:
             os.kill(self._process.pid, signal.SIGKILL)
@@ -142,8 +142,8 @@ def test_what_is_not_wanted_any_more_is_in_nobodys_way() -> None:
     async def run() -> None:
         with started() as (one, _):
             one.begin(pieces[:1])
-            tallies, changes = await one.begin(pieces[1:]).done()
-            assert (tallies, changes) == fold_pieces(pieces[1:])
+            folding = one.begin(pieces[1:])
+            assert fold_pieces(pieces[1:]) == (await folding.tallies(), folding.rows())
 
     asyncio.run(run())
 

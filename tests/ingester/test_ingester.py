@@ -279,6 +279,7 @@ def test_two_ingesters_share_the_files(database: str, tmp_path: Path) -> None:
                 rows = await rows_of(database, "agent_executions")
                 return [row["status"] for row in rows] == ["success"] * 300
 
+            await until_ready(database)
             await until(is_there)
             stop.set()
             await asyncio.gather(*following)

@@ -60,7 +60,7 @@ async def commit_all(store: Store, batches: list[list[dict[str, Any]]]) -> None:
     before = None
     for batch in batches:
         after = replace(before or START, position=(before.position if before else 0) + 1)
-        await store.commit([portion(before, after)], fold(map(event_of, batch), "source"))
+        await store.commit([portion(before, after)], fold(map(event_of, batch), "source").rows())
         before = after
 
 
@@ -126,16 +126,18 @@ def test_a_batch_is_committed_once(database: str) -> None:
 
     async def run() -> None:
         async with opened(database) as store:
-            changes = fold([event_of(stamped("w", 1, execution_id="x"))], "source")
+            changes = fold([event_of(stamped("w", 1, execution_id="x"))], "source").rows()
             first = replace(START, position=10)
             await store.commit([portion(None, first)], changes)
             with pytest.raises(OvertakenError):
                 await store.commit([portion(None, first)], changes)
             second = replace(first, position=20)
-            await store.commit([portion(first, second)], fold([event_of(stamped("w", 2, execution_id="y"))], "source"))
+            await store.commit(
+                [portion(first, second)], fold([event_of(stamped("w", 2, execution_id="y"))], "source").rows()
+            )
             with pytest.raises(OvertakenError):
                 await store.commit(
-                    [portion(first, second)], fold([event_of(stamped("w", 3, execution_id="z"))], "source")
+                    [portion(first, second)], fold([event_of(stamped("w", 3, execution_id="z"))], "source").rows()
                 )
             assert ["x", "y"] == [row["execution_id"] for row in await rows_of(store, "agent_executions")]
             assert {(2, 3): second} == await store.checkpoints()
@@ -189,7 +191,7 @@ def test_the_minutes_that_a_batch_touched_are_noted(database: str) -> None:
             await commit_all(store, [[late]])
             async with store.transaction() as connection:
                 await connection.execute(delete(schema.tracklog_dirty_windows))
-            await store.commit([], fold([event_of(early)], "source"))
+            await store.commit([], fold([event_of(early)], "source").rows())
             windows = await rows_of(store, "tracklog_dirty_windows")
             minutes = [(row["agent_name"], row["window_start"].strftime("%H:%M")) for row in windows]
             assert [("A", "10:00"), ("A", "10:02")] == minutes

@@ -1,10 +1,10 @@
 """Batches, one after the other: the next one is read and folded while the database takes the one before."""
 
+import asyncio
 from collections.abc import Sequence
 
-from tracklog.ingester.batch import fold_pieces
 from tracklog.ingester.files import Files
-from tracklog.ingester.fold import Changes
+from tracklog.ingester.fold import Rows
 from tracklog.ingester.sources import Portion
 from tracklog.ingester.worker import Folding, Worker
 
@@ -17,21 +17,21 @@ class Batches:
         self._worker = Worker()
         self._ahead: tuple[list[Portion], Folding] | None = None
 
-    async def next(self) -> tuple[list[Portion], Changes]:
+    async def next(self) -> tuple[list[Portion], Rows]:
         """Give the next batch, which is to be committed before the one after it; empty when nothing is left to read."""
         if self._ahead is None:
             taken = self._files.take()
             if _is_behind(taken):
                 self._worker.start()
-            tallies, changes = fold_pieces([portion.piece for portion in taken])
+            folding = self._worker.here([portion.piece for portion in taken])
         else:
             (taken, folding), self._ahead = self._ahead, None
-            tallies, changes = await folding.done()
-        portions = self._files.note(taken, tallies)
+        portions = self._files.note(taken, await folding.tallies())
         if _is_behind(taken):
             more = self._files.take()
             self._ahead = more, self._worker.begin([portion.piece for portion in more])
-        return portions, changes
+            await asyncio.sleep(0)  # It is handed over before anything else is done.
+        return portions, folding.rows()
 
     def drop(self) -> None:
         """Forget what was read ahead: the files go back to where the last batch ended, or before."""

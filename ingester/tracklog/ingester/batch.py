@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from tracklog.ingester.decode import Event, Rejected, decode, reject
-from tracklog.ingester.fold import Changes
+from tracklog.ingester.fold import Changes, Rows
 from tracklog.ingester.read import MAX_LINE_BYTES, split
-from tracklog.ingester.unwrap import Unwrapper
+from tracklog.ingester.unwrap import Unwrapper, is_bare
 from tracklog.processors.line import Kind
 
 
@@ -33,10 +33,10 @@ class Tally:
     """Where the earliest line begins that a container's runtime split and of which the end is not in the piece."""
 
 
-def fold_pieces(pieces: Sequence[Piece]) -> tuple[list[Tally], Changes]:
-    """Fold all lines of some pieces into the same changes, and tally each piece."""
+def fold_pieces(pieces: Sequence[Piece]) -> tuple[list[Tally], Rows]:
+    """Fold all lines of some pieces into the same rows, and tally each piece."""
     changes = Changes()
-    return [_fold(piece, changes) for piece in pieces], changes
+    return [_fold(piece, changes) for piece in pieces], changes.rows()
 
 
 def events_of(piece: Piece, but: Collection[int] = ()) -> Iterator[Event]:
@@ -55,10 +55,12 @@ def _fold(piece: Piece, changes: Changes) -> Tally:
         if len(text) > MAX_LINE_BYTES:
             tally.rejected.append(reject(text, offset, TOO_LONG))
             continue
-        line = unwrapper.unwrap(offset, text)
-        if line is None:
+        if is_bare(text):  # As most are, and with them there is nothing to join.
+            result = decode(text, offset)
+        elif (line := unwrapper.unwrap(offset, text)) is not None:
+            result = decode(line.text, line.offset, time=line.time)
+        else:
             continue
-        result = decode(line.text, line.offset, time=line.time)
         if isinstance(result, Event):
             tally.understood += 1
             changes.add(result, source_id)

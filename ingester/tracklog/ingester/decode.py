@@ -34,9 +34,10 @@ _DEEPEST: Final = 500
 _BACKSLASH: Final = 0x5C
 _NUL_ESCAPE: Final = b"\\u0000"
 _ALIAS: Final = "gen_ai."
+_ALIAS_BYTES: Final = _ALIAS.encode()
 
-_SORTABLE: Final = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z", re.ASCII)
-"""A time as our writers state it, and as it stands in an event's key."""
+_SECOND: Final = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d", re.ASCII)
+"""The beginning of a time as our writers state it, and as it stands in an event's key; it goes on as `.123456Z`."""
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
@@ -128,7 +129,12 @@ def decode(line: bytes, offset: int, *, time: str | None = None) -> Event | Reje
         # The offset first: lines of one file that have the same time, or none, stay in their order.
         writer, seq = f"~{offset:012x}{hashlib.blake2b(text, digest_size=12).hexdigest()}", offset
     kind = _KINDS.get(named) if isinstance(named := get("kind"), str) else None
-    if (kind is None or kind in LLM_KINDS) and _ALIAS in " ".join(fields):
+    # An escape may hide the name from the first look.
+    if (
+        (kind is None or kind in LLM_KINDS)
+        and (_ALIAS_BYTES in text or _BACKSLASH in text)
+        and _ALIAS in " ".join(fields)
+    ):
         kind = _read_aliases(fields, kind)
     return Event(
         writer,
@@ -150,13 +156,22 @@ def _is_writer(name: str) -> bool:
 
 def _canonical(stated: str) -> str | None:
     """Write a time that our writers stated; None for every other one, and for one that does not exist."""
-    if _SORTABLE.fullmatch(stated) is None or not _FIRST_YEAR <= stated[:4] <= _LAST_YEAR:
+    fraction = stated[20:26]
+    if len(stated) != 27 or stated[19] != "." or stated[26] != "Z" or not (fraction.isascii() and fraction.isdecimal()):
+        return None
+    second = _written_second(stated[:19])
+    return f"{second}.{fraction}" if second is not None else None
+
+
+@functools.lru_cache(4096)  # A second has many lines.
+def _written_second(stated: str) -> str | None:
+    if _SECOND.fullmatch(stated) is None or not _FIRST_YEAR <= stated[:4] <= _LAST_YEAR:
         return None
     try:
         dt.datetime.fromisoformat(stated)
     except ValueError:
         return None
-    return f"{stated[:10]} {stated[11:26]}"
+    return f"{stated[:10]} {stated[11:]}"
 
 
 def written(moment: dt.datetime) -> str:

@@ -71,6 +71,16 @@ class WriterSeen:
 
 
 @dataclass(slots=True)
+class Rows:
+    """What a batch of lines adds to the database: rows in the order of their rules' columns, and of `LOG_COLUMNS`."""
+
+    executions: list[tuple[Any, ...]] = field(default_factory=list)
+    llm_calls: list[tuple[Any, ...]] = field(default_factory=list)
+    logs: list[LogRow] = field(default_factory=list)
+    writers: dict[str, WriterSeen] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Changes:
     """What a batch of lines adds to the database; `merge` of two is that of all their lines."""
 
@@ -111,6 +121,15 @@ class Changes:
         key = execution_id, writer, seq
         if key not in self.logs:
             self.logs[key] = _log(event, execution_id, source_id, stage, stage_status)
+
+    def rows(self) -> Rows:
+        """Give what a database is given."""
+        return Rows(
+            [tuple(map(row.get, EXECUTIONS.columns)) for row in self.executions.values()],
+            [tuple(map(row.get, LLM_CALLS.columns)) for row in self.llm_calls.values()],
+            [*self.logs.values()],
+            self.writers,
+        )
 
 
 def fold(events: Iterable[Event], source_id: str) -> Changes:

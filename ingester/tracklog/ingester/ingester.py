@@ -26,7 +26,7 @@ from tracklog.ingester.errors import (
     TransactionConflictError,
 )
 from tracklog.ingester.files import Files
-from tracklog.ingester.fold import Changes
+from tracklog.ingester.fold import Rows
 from tracklog.ingester.sources import Portion, Source
 from tracklog.ingester.store import Store, folded
 
@@ -293,7 +293,7 @@ class Ingester:
             if source.checkpoint.writer in convicted and (portion := self._files.read_torn(source)) is not None
         ]
         if torn:
-            await self._commit(torn, Changes())
+            await self._commit(torn, Rows())
         crashed = await verdicts.crash(self._store, self._judge.gone, convicted)
         self._summary = replace(self._summary, crashed=self._summary.crashed + crashed)
 
@@ -329,17 +329,17 @@ class Ingester:
 
     async def _batch(self, progress: Progress | None) -> bool:
         """Read a batch from the files that have something to read, and commit it; False when there was nothing."""
-        portions, changes = await self._batches.next()
+        portions, rows = await self._batches.next()
         if not portions:
             return False
-        await self._commit(portions, changes)
+        await self._commit(portions, rows)
         if progress is not None:
             progress(self.summary)
         return True
 
-    async def _commit(self, portions: Sequence[Portion], changes: Changes) -> None:
+    async def _commit(self, portions: Sequence[Portion], rows: Rows) -> None:
         try:
-            await self._store.commit(portions, changes)
+            await self._store.commit(portions, rows)
         except RowsRefusedError:
             self._batches.drop()
             if not await poison.take_out(self._store, portions):

@@ -31,7 +31,7 @@ async def _refused(store: Store, lines: Sequence[_Line]) -> list[tuple[Portion, 
     for portion, event in lines:
         changes.add(event, portion.after.source_id)
     try:
-        await store.attempt(changes)
+        await store.attempt(changes.rows())
     except RowsRefusedError as error:
         if len(lines) == 1:
             ((portion, event),) = lines

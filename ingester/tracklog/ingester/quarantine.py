@@ -56,7 +56,7 @@ async def retry(store: Store) -> Retried:
         if settled:
             async with store.transaction() as connection:
                 await limit_waiting(connection)
-                await store.add(connection, changes, now)
+                await store.add(connection, changes.rows(), now)
                 await connection.execute(
                     update(quarantine)
                     .where(quarantine.c.source_id == source_id, quarantine.c.line_offset.in_(settled))

@@ -10,8 +10,8 @@ from sqlalchemy import Table, Text, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracklog.ingester import bulk, schema
-from tracklog.ingester.fold import LOG_COLUMNS, Changes
-from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS, Rules
+from tracklog.ingester.fold import LOG_COLUMNS, Rows
+from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS
 from tracklog.ingester.prune import delete_executions
 from tracklog.ingester.ranges import union
 from tracklog.ingester.shadow import Progress, shadow
@@ -74,9 +74,9 @@ async def _take_over(store: Store, connection: AsyncConnection, files: AsyncConn
         await mark_windows(connection, ids, store.host, now)
         await delete_executions(connection, ids)
     await _note_writers(connection, files)
-    async for changes in _changes(files):
-        result.executions += len(changes.executions)
-        await store.add(connection, changes, now)
+    async for rows in _rows(files):
+        result.executions += len(rows.executions)
+        await store.add(connection, rows, now)
     await bulk.update(
         connection, schema.agent_executions, "execution_id", ("verdict", "verdict_key", "verdict_at"), verdicts
     )
@@ -96,7 +96,7 @@ async def _verdicts(connection: AsyncConnection, ids: Sequence[str]) -> list[tup
     return [tuple(row) for row in rows]
 
 
-async def _changes(files: AsyncConnection) -> AsyncIterator[Changes]:
+async def _rows(files: AsyncConnection) -> AsyncIterator[Rows]:
     """Give all executions of the files, with what belongs to them, some at a time."""
     column = schema.agent_executions.c.execution_id
     last = ""
@@ -104,22 +104,17 @@ async def _changes(files: AsyncConnection) -> AsyncIterator[Changes]:
         ids = (await files.scalars(select(column).where(column > last).order_by(column).limit(_PER_STEP))).all()
         if not ids:
             return
-        logs = [tuple(row[name] for name in LOG_COLUMNS) for row in await _of(files, schema.agent_execution_logs, ids)]
-        yield Changes(
-            executions={row["execution_id"]: row for row in await _stated(files, EXECUTIONS, ids)},
-            llm_calls={(row["execution_id"], row["call_id"]): row for row in await _stated(files, LLM_CALLS, ids)},
-            logs={(row[0], row[1], row[2]): row for row in logs},
+        yield Rows(
+            await _of(files, schema.metadata.tables[EXECUTIONS.table], EXECUTIONS.columns, ids),
+            await _of(files, schema.metadata.tables[LLM_CALLS.table], LLM_CALLS.columns, ids),
+            await _of(files, schema.agent_execution_logs, LOG_COLUMNS, ids),
         )
         last = ids[-1]
 
 
-async def _stated(files: AsyncConnection, rules: Rules, ids: Sequence[str]) -> list[dict[str, Any]]:
-    rows = await _of(files, schema.metadata.tables[rules.table], ids)
-    return [{name: row[name] for name in rules.columns} for row in rows]
-
-
-async def _of(files: AsyncConnection, table: Table, ids: Sequence[str]) -> Sequence[Mapping[Any, Any]]:
-    return (await files.execute(_select(table).where(table.c.execution_id.in_(ids)))).mappings().all()
+async def _of(files: AsyncConnection, table: Table, names: Sequence[str], ids: Sequence[str]) -> list[Any]:
+    rows = (await files.execute(_select(table).where(table.c.execution_id.in_(ids)))).mappings()
+    return [tuple(row[name] for name in names) for row in rows]
 
 
 async def _all(files: AsyncConnection, table: Table) -> Sequence[Mapping[Any, Any]]:

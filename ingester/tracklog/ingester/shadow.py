@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tracklog.ingester.ahead import Batches
 from tracklog.ingester.files import Files
-from tracklog.ingester.fold import Changes
+from tracklog.ingester.fold import Rows
 from tracklog.ingester.sources import Checkpoint, Portion
 from tracklog.ingester.store import Store
 
@@ -55,10 +55,10 @@ async def _read(
     read = 0
     with contextlib.closing(Batches(files)) as batches:
         while True:
-            portions, changes = await batches.next()
+            portions, rows = await batches.next()
             if not portions:
                 break
-            await _commit(files, other, portions, changes)
+            await _commit(files, other, portions, rows)
             read += sum(portion.bytes_read for portion in portions)
             if progress is not None:
                 progress(Reading(read, read + files.bytes_behind()))
@@ -74,10 +74,10 @@ async def _read(
         ):
             torn.append(portion)
     if torn:
-        await _commit(files, other, torn, Changes())
+        await _commit(files, other, torn, Rows())
 
 
-async def _commit(files: Files, other: Store, portions: Sequence[Portion], changes: Changes) -> None:
-    await other.commit(portions, changes)
+async def _commit(files: Files, other: Store, portions: Sequence[Portion], rows: Rows) -> None:
+    await other.commit(portions, rows)
     for portion in portions:
         files.committed(portion)

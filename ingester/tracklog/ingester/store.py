@@ -15,7 +15,7 @@ from tracklog.ingester import bulk, migrate, schema
 from tracklog.ingester.database import open_engine, transaction
 from tracklog.ingester.decode import Event, integer_of, name_of, ordinal_of, text_of
 from tracklog.ingester.errors import OvertakenError
-from tracklog.ingester.fold import LOG_COLUMNS, Changes, LogRow, WriterSeen, json_of
+from tracklog.ingester.fold import LOG_COLUMNS, Changes, LogRow, Rows, WriterSeen, json_of
 from tracklog.ingester.identify import Compression, Identity
 from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS, Row, Rules, assignments
 from tracklog.ingester.ranges import union
@@ -91,7 +91,7 @@ class Store:
             checkpoints = [_checkpoint(row) for row in rows.mappings()]
         return {checkpoint.identity.locator: checkpoint for checkpoint in checkpoints}
 
-    async def commit(self, portions: Sequence[Portion], changes: Changes) -> None:
+    async def commit(self, portions: Sequence[Portion], rows: Rows) -> None:
         """Commit what the portions were folded into, with their positions.
 
         :raises OvertakenError: Another ingester was first; nothing was committed.
@@ -103,33 +103,36 @@ class Store:
             await limit_waiting(connection)
             await self._move_positions(connection, portions, now)
             await _quarantine(connection, portions, now)
-            await self.add(connection, changes, now)
+            await self.add(connection, rows, now)
 
-    async def attempt(self, changes: Changes) -> None:
-        """Find out whether the database takes changes, and take them back.
+    async def attempt(self, rows: Rows) -> None:
+        """Find out whether the database takes rows, and take them back.
 
         :raises RowsRefusedError: It does not.
         """
         with contextlib.suppress(_TakenBackError):
             async with self.transaction() as connection:
                 await limit_waiting(connection)
-                await self.add(connection, changes, dt.datetime.now(dt.UTC))
+                await self.add(connection, rows, dt.datetime.now(dt.UTC))
                 raise _TakenBackError
 
-    async def add(self, connection: AsyncConnection, changes: Changes, now: dt.datetime) -> None:
-        """Merge changes into what is there, but for executions that were pruned."""
-        await _note_writers(connection, changes.writers)
-        touched = sorted(changes.executions)
-        if not touched:
+    async def add(self, connection: AsyncConnection, rows: Rows, now: dt.datetime) -> None:
+        """Merge rows into what is there, but for executions that were pruned."""
+        await _note_writers(connection, rows.writers)
+        if not rows.executions:
             return
-        pruned = {row["execution_id"] for row in await bulk.fetch(connection, _PRUNED, touched)}
-        touched = [execution_id for execution_id in touched if execution_id not in pruned]
-        calls = [changes.llm_calls[key] for key in sorted(changes.llm_calls) if key[0] not in pruned]
-        logs = [changes.logs[key] for key in sorted(changes.logs) if key[0] not in pruned]
-        await _upsert(connection, EXECUTIONS, _MOVED, [changes.executions[execution_id] for execution_id in touched])
+        # In the order of their keys, which come first: so no two transactions wait for each other for ever.
+        executions, calls, logs = (sorted(some) for some in (rows.executions, rows.llm_calls, rows.logs))
+        touched = [row[0] for row in executions]
+        if pruned := {row["execution_id"] for row in await bulk.fetch(connection, _PRUNED, touched)}:
+            executions, calls, logs = (
+                [row for row in some if row[0] not in pruned] for some in (executions, calls, logs)
+            )
+            touched = [row[0] for row in executions]
+        await _upsert(connection, EXECUTIONS, _MOVED, executions)
         await _upsert(connection, LLM_CALLS, {}, calls)
         await self._insert_logs(connection, logs)
-        if with_calls := sorted({call["execution_id"] for call in calls}):
+        if with_calls := sorted({call[0] for call in calls}):
             await bulk.fetch(connection, _SUM_CALLS, with_calls)
         await bulk.fetch(connection, _DERIVE_CHAINS, touched)
         await mark_windows(connection, touched, self.host, now)
@@ -195,13 +198,13 @@ class Store:
         self._repeating = inserted < len(logs)
 
 
-def folded(portions: Iterable[Portion]) -> Changes:
+def folded(portions: Iterable[Portion]) -> Rows:
     """Fold the lines of some portions once more, as after some were taken out."""
     changes = Changes()
     for portion in portions:
         for event in portion.events():
             changes.add(event, portion.after.source_id)
-    return changes
+    return changes.rows()
 
 
 async def limit_waiting(connection: AsyncConnection) -> None:
@@ -278,16 +281,13 @@ ON CONFLICT (agent_name, window_start, marked_by) DO UPDATE SET marked_at = excl
 """
 
 
-async def _upsert(connection: AsyncConnection, rules: Rules, more: Mapping[str, str], rows: Sequence[Row]) -> None:
+async def _upsert(
+    connection: AsyncConnection, rules: Rules, more: Mapping[str, str], rows: Sequence[bulk.Values]
+) -> None:
     table = schema.metadata.tables[rules.table]
     settings = ", ".join(f"{name} = {sql}" for name, sql in {**assignments(rules), **more}.items())
-    columns = rules.columns
     await bulk.insert(
-        connection,
-        table,
-        columns,
-        [tuple(map(row.get, columns)) for row in rows],
-        f"({', '.join(rules.primary_key)}) DO UPDATE SET {settings}",
+        connection, table, rules.columns, rows, f"({', '.join(rules.primary_key)}) DO UPDATE SET {settings}"
     )
 
 

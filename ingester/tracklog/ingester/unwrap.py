@@ -24,6 +24,11 @@ class Line(NamedTuple):
     """When the runtime took it, if one did."""
 
 
+def is_bare(line: bytes) -> bool:
+    """Tell whether a line is as its program wrote it: JSON, and none of a runtime's own."""
+    return line[:1] == b"{" and not line.startswith(_DOCKER_START)
+
+
 @dataclass(slots=True)
 class Unwrapper:
     """Take the runtime's wrapping off and join what it split.

@@ -5,7 +5,7 @@ It holds no file and no database: where it dies, the same is folded here, and no
 
 import asyncio
 import contextlib
-import gc
+import io
 import logging
 import os
 import pickle
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import IO, Final
 
 from tracklog.ingester.batch import Piece, Tally, fold_pieces
-from tracklog.ingester.fold import Changes
+from tracklog.ingester.fold import Rows
 
 _log = logging.getLogger("tracklog.ingester")
 
@@ -30,7 +30,8 @@ _PIPE_BYTES: Final = 1 << 20
 
 _LENGTH_BYTES: Final = 8
 
-_Folded = tuple[list[Tally], Changes]
+_Reply = tuple[bytes, bytes]
+"""The tallies and the rows, pickled."""
 
 
 class Worker:
@@ -50,20 +51,26 @@ class Worker:
             except OSError:
                 self.give_up()
 
+    def here(self, pieces: Sequence[Piece]) -> "Folding":
+        """Have pieces folded in this process, when it is asked for."""
+        return Folding(self, pieces, None)
+
     def begin(self, pieces: Sequence[Piece]) -> "Folding":
         """Have pieces folded while something else is done."""
         if self._process is None:
-            return Folding(self, pieces, None)
+            return self.here(pieces)
         self._used_at = time.monotonic()
-        return Folding(self, pieces, asyncio.ensure_future(asyncio.to_thread(self._ask, self._process, pieces)))
+        return Folding(self, pieces, asyncio.get_running_loop().run_in_executor(None, self._ask, self._process, pieces))
 
-    def _ask(self, process: subprocess.Popen[bytes], pieces: Sequence[Piece]) -> bytes:
+    def _ask(self, process: "subprocess.Popen[bytes]", pieces: Sequence[Piece]) -> _Reply:
         assert process.stdin is not None
         assert process.stdout is not None
         with self._lock:  # What was asked and is not wanted any more is answered first.
-            pickle.dump(list(pieces), process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
+            _write(process.stdin, pickle.dumps([(piece.source_id, piece.offset, len(piece.data)) for piece in pieces]))
+            for piece in pieces:
+                process.stdin.write(piece.data)
             process.stdin.flush()
-            return _read(process.stdout, int.from_bytes(_read(process.stdout, _LENGTH_BYTES), "big"))
+            return _read(process.stdout), _read(process.stdout)
 
     def rest(self) -> None:
         """End the process if there was nothing to do for a while; it starts again when there is."""
@@ -92,24 +99,32 @@ class Worker:
 class Folding:
     """Pieces that are being folded."""
 
-    def __init__(self, worker: Worker, pieces: Sequence[Piece], reply: "asyncio.Future[bytes] | None") -> None:
+    def __init__(self, worker: Worker, pieces: Sequence[Piece], reply: "asyncio.Future[_Reply] | None") -> None:
         self._worker = worker
         self._pieces = pieces
         self._reply = reply
+        self._rows: bytes | Rows = b""
         if reply is not None:  # Whether or not it is waited for.
             reply.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    async def done(self) -> _Folded:
-        """Wait for what they say."""
+    async def tallies(self) -> list[Tally]:
+        """Wait for what became of the lines of each piece."""
         if self._reply is not None:
             try:
-                folded: _Folded = pickle.loads(await self._reply)  # noqa: S301  # Of our own process.
+                first, self._rows = await self._reply
+                tallies: list[Tally] = pickle.loads(first)  # noqa: S301  # Of our own process.
             except (OSError, EOFError, ValueError, pickle.UnpicklingError):
                 _log.warning("the process that reads ahead has ended; going on without it, at half the speed")
                 self._worker.give_up()
             else:
-                return folded
-        return fold_pieces(self._pieces)
+                return tallies
+        tallies, self._rows = fold_pieces(self._pieces)
+        return tallies
+
+    def rows(self) -> Rows:
+        """Give, after the tallies, what all lines together add to the database."""
+        rows: Rows = pickle.loads(self._rows) if isinstance(self._rows, bytes) else self._rows  # noqa: S301  # As above.
+        return rows
 
 
 def _is_worth_it() -> bool:
@@ -134,27 +149,45 @@ def _start() -> subprocess.Popen[bytes]:
     return process
 
 
-def _read(stream: IO[bytes], length: int) -> bytes:
+def _write(stream: IO[bytes], data: bytes) -> None:
+    stream.write(len(data).to_bytes(_LENGTH_BYTES, "big"))
+    stream.write(data)
+
+
+def _read(stream: IO[bytes], length: int | None = None) -> bytes:
+    """Read so much, or what `_write` wrote.
+
+    :raises EOFError: The other side has ended.
+    """
+    if length is None:
+        length = int.from_bytes(_read(stream, _LENGTH_BYTES), "big")
     data = stream.read(length)
     if len(data) < length:
-        raise EOFError("the process ended")
+        raise EOFError("the other side has ended")
     return data
 
 
 def main() -> None:
     """Fold what comes in, until nothing comes any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who asks; it ends this one when it ends.
-    gc.freeze()
     given, taken = sys.stdin.buffer, sys.stdout.buffer
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
-            pieces: list[Piece] = pickle.load(given)  # noqa: S301  # From our own parent.
-            reply = pickle.dumps(fold_pieces(pieces), protocol=pickle.HIGHEST_PROTOCOL)
-            del pieces
-            taken.write(len(reply).to_bytes(_LENGTH_BYTES, "big"))
-            taken.write(reply)
+            asked = pickle.loads(_read(given))  # noqa: S301  # From our own parent.
+            pieces = [Piece(source_id, offset, _read(given, length)) for source_id, offset, length in asked]
+            tallies, rows = fold_pieces(pieces)
+            _write(taken, pickle.dumps(tallies))
+            _write(taken, _pickled(rows))
             taken.flush()
-            del reply
+
+
+def _pickled(rows: Rows) -> bytes:
+    """Pickle rows without looking for what occurs twice: a third of the time, and hardly longer."""
+    buffer = io.BytesIO()
+    pickler = pickle.Pickler(buffer, pickle.HIGHEST_PROTOCOL)
+    pickler.fast = True
+    pickler.dump(rows)
+    return buffer.getvalue()
 
 
 if __name__ == "__main__":
