@@ -1,10 +1,11 @@
 """Performance by agent: the minutes that changed counted anew, and their hours summed up from the minutes."""
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Table, delete, select
+from sqlalchemy import Table, and_, delete, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracklog.ingester import bulk, schema
@@ -16,6 +17,8 @@ SETTLING: Final = dt.timedelta(minutes=2)
 
 _WINDOWS_PER_STEP: Final = 200
 """Bounds one transaction, so that batches do not wait for it."""
+
+_WINDOWS_PER_STATEMENT: Final = 50
 
 _LOCK: Final = 0x726F_6C6C
 """The advisory lock that lets one ingester at a time roll up, so that no earlier count overwrites a later one."""
@@ -37,12 +40,9 @@ async def roll_up(store: Store, *, before: dt.datetime | None = None) -> int:
                 return 0
         minutes = await _take(connection, before)
         # A batch that committed while its mark was being taken is seen by the statements from here on.
-        counted = [(window, await _counted(connection, *window)) for window in minutes]
-        await _put(
-            connection,
-            schema.agent_performance_metrics,
-            [(window, row and (_SECONDS, *row)) for window, row in counted],
-        )
+        counted = await _counted(connection, minutes)
+        rows = [(minute, (_SECONDS, *counted[minute].values()) if minute in counted else None) for minute in minutes]
+        await _put(connection, schema.agent_performance_metrics, rows)
         hours = sorted({(agent, start.replace(minute=0)) for agent, start in minutes})
         summed = [(window, await _summed(connection, *window)) for window in hours]
         await _put(connection, schema.agent_performance_hours, summed)
@@ -59,21 +59,29 @@ async def _take(connection: AsyncConnection, before: dt.datetime | None) -> list
         query = query.where(dirty.c.window_start < before)
     query = query.order_by(dirty.c.agent_name, dirty.c.window_start).limit(_WINDOWS_PER_STEP)
     windows = [(row.agent_name, row.window_start) for row in await connection.execute(query)]
-    for agent, start in windows:
-        await connection.execute(delete(dirty).where(dirty.c.agent_name == agent, dirty.c.window_start == start))
+    if windows:
+        await connection.execute(delete(dirty).where(tuple_(dirty.c.agent_name, dirty.c.window_start).in_(windows)))
     return windows
 
 
-async def _counted(connection: AsyncConnection, agent: str, start: dt.datetime) -> tuple[Any, ...] | None:
-    """Count the executions of a minute; None if there are none."""
-    table = schema.agent_executions
-    query = select(*(table.c[name] for name in COUNTED)).where(
-        table.c.agent_name == agent if agent else table.c.agent_name.is_(None),
-        table.c.created_at >= start,
-        table.c.created_at < start + MINUTE,
-    )
-    rows = (await connection.execute(query)).mappings().all()
-    return Measures.of(rows).values() if rows else None
+async def _counted(connection: AsyncConnection, minutes: Sequence[_Window]) -> dict[_Window, Measures]:
+    """Count the executions of some minutes; those without any are left out."""
+    table = schema.agent_executions.c
+    columns = [table.agent_name, table.created_at, *(table[name] for name in COUNTED)]
+    counted: dict[_Window, Measures] = defaultdict(Measures)
+    for place in range(0, len(minutes), _WINDOWS_PER_STATEMENT):
+        conditions = [
+            and_(
+                table.agent_name == agent if agent else table.agent_name.is_(None),
+                table.created_at >= start,
+                table.created_at < start + MINUTE,
+            )
+            for agent, start in minutes[place : place + _WINDOWS_PER_STATEMENT]
+        ]
+        for row in (await connection.execute(select(*columns).where(or_(*conditions)))).mappings():
+            minute = row["created_at"].replace(second=0, microsecond=0)
+            counted[row["agent_name"] or "", minute].count(row)
+    return counted
 
 
 async def _summed(connection: AsyncConnection, agent: str, start: dt.datetime) -> tuple[Any, ...] | None:
