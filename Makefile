@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 DEMO := demo
 
-.PHONY: help demo test faults lint bench reference clean
+.PHONY: help demo test faults lint bench bench-heavy reference clean
 
 help: ## List what one can do here
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(SETUP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "tracklog needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }
@@ -40,8 +40,16 @@ $(VENV)/.with-peers: $(SETUP)
 bench: $(VENV)/.with-peers ## Measure against peers run beside it
 	$(BIN)/python -m benchmarks
 
+.venv-heavy/.installed: $(SETUP)
+	$(PYTHON) -m venv .venv-heavy
+	.venv-heavy/bin/python -m pip install --quiet --disable-pip-version-check arize-phoenix mlflow opentelemetry-exporter-otlp-proto-http
+	@touch $@
+
+bench-heavy: $(VENV)/.with-peers .venv-heavy/.installed ## Measure against Phoenix and MLflow, and rsyslog if the system has it
+	$(BIN)/python -m benchmarks peers
+
 reference: $(SETUP) ## Write docs/reference.md, and what the pages show of a terminal, from the command line
 	cd tests && ../$(BIN)/python -m reference && ../$(BIN)/python -m sessions
 
 clean: ## Remove the virtual environment and the demo's files
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) .venv-heavy $(DEMO)

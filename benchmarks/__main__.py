@@ -3,7 +3,8 @@
 Each row is a ratio: both sides do the same work in turns, and the median of the pairs counts, because machines are
 noisy and not alike. `python -m benchmarks ROW...` measures some rows; `--steps N` lets the growing database grow to
 about N times 100,000 lines (4). `python -m benchmarks answers --executions N --logs M` asks a database of N executions
-with M log rows each, made by SQL; it takes minutes and gigabytes, and is measured only when it is named.
+with M log rows each, made by SQL; it takes minutes and gigabytes, and is measured only when it is named. So are
+`peers`, which have to be installed beside: see `make bench-heavy`.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 import asyncpg
 
 from benchmarks import answers as many_answers
-from benchmarks import backlog, direct, growth, hot_path, latency
+from benchmarks import backlog, direct, growth, heavy, hot_path, latency
 
 Row = tuple[str, str, str, str, str, str]
 """What, against, ours, theirs, ratio, goal."""
@@ -171,10 +172,30 @@ def answers(bench: Bench) -> Iterator[Row]:
     yield _time("performance over 30 days, ms", f"full aggregate, {size}", pair, "<= 0.02x at 10 million")
 
 
+def peers(bench: Bench) -> Iterator[Row]:
+    """Measure peers that have to be installed beside."""
+    what = "a backlog, lines/s"
+    if missing := heavy.rsyslog():
+        yield f"{what}, PostgreSQL", f"rsyslog: {missing}", "", "", "", ">= 2x"
+    else:
+        with bench.postgresql() as database:
+            ours: Side = lambda place: backlog.ours(place, database())  # noqa: E731
+            theirs: Side = lambda place: heavy.to_rsyslog(place, database())  # noqa: E731
+            yield _rate(f"{what}, PostgreSQL", "rsyslog", bench.pairs(ours, theirs, 3), ">= 2x")
+    for name, module, measure, goal in (
+        ("Phoenix", "phoenix", heavy.to_phoenix, ">= 200x"),
+        ("MLflow", "mlflow", heavy.to_mlflow, ""),
+    ):
+        if missing := heavy.module(module):
+            yield f"{what}, SQLite", f"{name}: {missing}", "", "", "", goal
+        else:
+            yield _rate(f"{what}, SQLite", f"{name}'s spans", bench.pairs(backlog.ours, measure, 1), goal)
+
+
 ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     measure.__name__: measure for measure in (line, execution, ingest, memory, delay, grow)
 }
-LONG: dict[str, Callable[[Bench], Iterator[Row]]] = {"answers": answers}
+LONG: dict[str, Callable[[Bench], Iterator[Row]]] = {"answers": answers, "peers": peers}
 """What is measured only when it is named."""
 
 

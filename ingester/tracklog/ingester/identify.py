@@ -1,9 +1,7 @@
 """Which file it is: inode and birth time, checked by hashes of its head and of the bytes just before the position."""
 
-import ctypes
 import hashlib
 import os
-import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -41,7 +39,12 @@ def identity_of(descriptor: int, status: os.stat_result) -> Identity:
     """Identify an open file."""
     birth = getattr(status, "st_birthtime_ns", None)
     if birth is None:
-        birth = int(getattr(status, "st_birthtime", 0) * 1_000_000_000) or _birth_ns(descriptor)
+        birth = int(getattr(status, "st_birthtime", 0) * 1_000_000_000)
+    if not birth:
+        # Imported here, because who reads a line of a file does without it, and ctypes takes long.
+        from tracklog.ingester.birth import birth_ns
+
+        birth = birth_ns(descriptor)
     return Identity(_signed(status.st_dev), _signed(status.st_ino), birth)
 
 
@@ -80,45 +83,3 @@ def compression_of(head: bytes) -> Compression | None:
 
 def _signed(number: int) -> int:
     return number - (1 << 64) if number >= 1 << 63 else number
-
-
-class _StatxTimestamp(ctypes.Structure):
-    _fields_ = (("sec", ctypes.c_int64), ("nsec", ctypes.c_uint32), ("_reserved", ctypes.c_int32))
-
-
-class _Statx(ctypes.Structure):
-    """The beginning of `struct statx`, see statx(2); the rest is room for what the kernel writes."""
-
-    _fields_ = (
-        ("mask", ctypes.c_uint32),
-        ("blksize", ctypes.c_uint32),
-        ("attributes", ctypes.c_uint64),
-        ("nlink", ctypes.c_uint32),
-        ("uid", ctypes.c_uint32),
-        ("gid", ctypes.c_uint32),
-        ("mode", ctypes.c_uint16),
-        ("_spare", ctypes.c_uint16),
-        ("ino", ctypes.c_uint64),
-        ("size", ctypes.c_uint64),
-        ("blocks", ctypes.c_uint64),
-        ("attributes_mask", ctypes.c_uint64),
-        ("atime", _StatxTimestamp),
-        ("btime", _StatxTimestamp),
-        ("_rest", ctypes.c_uint8 * 256),
-    )
-
-
-_AT_EMPTY_PATH: Final = 0x1000
-_STATX_BTIME: Final = 0x800
-
-# Python before 3.15 does not tell the birth time on Linux; a C library without statx leaves it unknown.
-_statx = getattr(ctypes.CDLL(None, use_errno=True), "statx", None) if sys.platform == "linux" else None
-
-
-def _birth_ns(descriptor: int) -> int:
-    if _statx is None:
-        return 0
-    buffer = _Statx()
-    if _statx(descriptor, b"", _AT_EMPTY_PATH, _STATX_BTIME, ctypes.byref(buffer)) != 0:
-        return 0
-    return int(buffer.btime.sec) * 1_000_000_000 + int(buffer.btime.nsec) if buffer.mask & _STATX_BTIME else 0
