@@ -38,9 +38,12 @@ def fill(directory: Path, steps: int) -> list[float]:
 
 def _sample(directory: Path) -> list[tuple[str, str, str]]:
     connection = sqlite3.connect(directory / "t.db")
-    rows = connection.execute("SELECT execution_id, agent_name, conversation_id FROM agent_executions").fetchall()
+    (last,) = connection.execute("SELECT max(rowid) FROM agent_executions").fetchone()
+    chosen = random.Random(1).sample(range(1, last + 1), _TRIES)
+    one = "SELECT execution_id, agent_name, conversation_id FROM agent_executions WHERE rowid = ?"
+    rows = [connection.execute(one, (rowid,)).fetchone() for rowid in chosen]
     connection.close()
-    return random.Random(1).sample(rows, _TRIES)
+    return rows
 
 
 def answers(directory: Path) -> dict[str, float]:
