@@ -40,12 +40,15 @@ $(VENV)/.with-peers: $(SETUP)
 bench: $(VENV)/.with-peers ## Measure against peers run beside it
 	$(BIN)/python -m benchmarks
 
-.venv-heavy/.installed: $(SETUP)
-	$(PYTHON) -m venv .venv-heavy
-	.venv-heavy/bin/python -m pip install --quiet --disable-pip-version-check arize-phoenix mlflow opentelemetry-exporter-otlp-proto-http
+.venv-heavy/%/.installed:
+	$(PYTHON) -m venv .venv-heavy/$*
+	.venv-heavy/$*/bin/python -m pip install --quiet --disable-pip-version-check $(HEAVY_$*)
 	@touch $@
 
-bench-heavy: $(VENV)/.with-peers .venv-heavy/.installed ## Measure against Phoenix and MLflow, and rsyslog if the system has it
+HEAVY_phoenix := arize-phoenix opentelemetry-exporter-otlp-proto-http
+HEAVY_mlflow := mlflow
+
+bench-heavy: $(VENV)/.with-peers .venv-heavy/phoenix/.installed .venv-heavy/mlflow/.installed ## Measure against Phoenix and MLflow, and rsyslog if the system has it
 	$(BIN)/python -m benchmarks peers
 
 reference: $(SETUP) ## Write docs/reference.md, and what the pages show of a terminal, from the command line

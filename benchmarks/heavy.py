@@ -1,4 +1,4 @@
-"""Peers that have to be installed beside: rsyslog by the system, Phoenix and MLflow into a `.venv-heavy` of their own.
+"""Peers that have to be installed beside: rsyslog by the system, Phoenix and MLflow into environments of their own.
 
 `make bench-heavy` installs the latter two, and measures what it finds.
 """
@@ -16,8 +16,8 @@ import asyncpg
 
 from benchmarks.backlog import lines_below
 
-INTERPRETER = Path(__file__).parents[1] / ".venv-heavy" / "bin" / "python"
-"""Of an environment with Phoenix and MLflow, which pin what tracklog's own has in other versions."""
+_ENVIRONMENTS = Path(__file__).parents[1] / ".venv-heavy"
+"""Phoenix and MLflow pin what tracklog, and the other one, have in other versions."""
 
 SPANS = 200
 """Executions of which each line becomes a span."""
@@ -80,10 +80,15 @@ def rsyslog() -> str | None:
 
 def module(name: str) -> str | None:
     """Give what is missing for a module of the environment beside; None if nothing is."""
-    if not INTERPRETER.exists():
-        return f"there is no {INTERPRETER}; `make bench-heavy` makes it"
-    found = subprocess.run([INTERPRETER, "-c", f"import {name}"], capture_output=True, check=False)
-    return None if found.returncode == 0 else f"{INTERPRETER} cannot import {name}"
+    interpreter = _interpreter(name)
+    if not Path(interpreter).exists():
+        return f"there is no {interpreter}; `make bench-heavy` makes it"
+    found = subprocess.run([interpreter, "-c", f"import {name}"], capture_output=True, check=False)
+    return None if found.returncode == 0 else f"{interpreter} cannot import {name}"
+
+
+def _interpreter(name: str) -> str:
+    return str(_ENVIRONMENTS / name / "bin" / "python")
 
 
 async def _count(url: str) -> int:
@@ -133,7 +138,7 @@ def to_phoenix(directory: Path) -> float:
         "PHOENIX_GRPC_PORT": str(grpc),
         "PHOENIX_TELEMETRY_ENABLED": "false",
     }
-    program = [str(INTERPRETER), "-m", "phoenix.server.main", "serve"]
+    program = [_interpreter("phoenix"), "-m", "phoenix.server.main", "serve"]
 
     def stored() -> int:
         try:
@@ -149,7 +154,7 @@ def to_phoenix(directory: Path) -> float:
         try:
             _until(lambda: _answers(port))
             began = time.perf_counter()
-            _send(_TO_PHOENIX.format(port=port), "tracer.start_as_current_span", path, "provider.shutdown()")
+            _send("phoenix", _TO_PHOENIX.format(port=port), "tracer.start_as_current_span", path, "provider.shutdown()")
             _until(lambda: stored() >= lines)
             return lines / (time.perf_counter() - began)
         finally:
@@ -160,13 +165,13 @@ def to_mlflow(directory: Path) -> float:
     """Give lines a second of MLflow with SQLite: a trace each, as its own `start_span` writes them."""
     path, lines = lines_below(directory, SPANS)
     began = time.perf_counter()
-    _send(_TO_MLFLOW.format(place=directory), "mlflow.start_span", path, "mlflow.flush_trace_async_logging()")
+    _send("mlflow", _TO_MLFLOW.format(place=directory), "mlflow.start_span", path, "mlflow.flush_trace_async_logging()")
     return lines / (time.perf_counter() - began)
 
 
-def _send(setup: str, span: str, path: Path, flush: str) -> None:
+def _send(name: str, setup: str, span: str, path: Path, flush: str) -> None:
     program = _SPANS.format(setup=setup, span=span, path=str(path), flush=flush)
-    subprocess.run([INTERPRETER, "-c", program], check=True, capture_output=True)
+    subprocess.run([_interpreter(name), "-c", program], check=True, capture_output=True)
 
 
 def _until(condition: Callable[[], bool]) -> None:
