@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tracklog.ingester.discover import Discovery, watch
-from tracklog.ingester.sources import open_file
+from tracklog.ingester.read import open_file
 
 
 def found(*paths: Path) -> set[str]:

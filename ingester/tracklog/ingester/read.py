@@ -1,13 +1,14 @@
 """From a file and a position to whole lines, holding no more than a batch of them."""
 
+import contextlib
 import gzip
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import IO, Any, Final
 
-from tracklog.ingester.identify import Compression, read_at
+from tracklog.ingester.identify import HEAD_BYTES, Compression, compression_of, read_at
 
 MAX_LINE_BYTES: Final = 16 << 20
 """A longer line is passed over; twice what a writer of ours writes."""
@@ -124,6 +125,11 @@ def _skip(fetch: Fetch, position: int) -> Chunk:
             return Chunk(position, b"", position + passed + place + 1, False, None, False)
         passed += len(piece)
     return Chunk(position, b"", position + passed, True, None, False)
+
+
+def open_file(path: str) -> int:
+    """Open a file to read it; what was replaced by a link since it was found is refused, and a pipe does not block."""
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
 
 
 def plain(descriptor: int) -> Fetch:
@@ -262,3 +268,21 @@ def is_whole_zstd(descriptor: int) -> bool:
 _ZSTD_HEADER_BYTES: Final = 18
 _REPEATED_BYTE: Final = 1
 _HAS_CHECKSUM: Final = 4
+
+
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[Fetch]:
+    """Open a file to read from it at any place.
+
+    :raises OSError: The file cannot be read.
+    """
+    descriptor = open_file(path)
+    try:
+        compression = compression_of(read_at(descriptor, 0, HEAD_BYTES))
+        if compression is None:
+            yield plain(descriptor)
+        else:
+            with contextlib.closing(Decompressed(descriptor, compression)) as decompressed:
+                yield decompressed
+    finally:
+        os.close(descriptor)

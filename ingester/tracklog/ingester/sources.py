@@ -1,6 +1,5 @@
 """The files that are read: for each what it is, how far it was read, and an open descriptor while it is needed."""
 
-import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,8 +18,8 @@ from tracklog.ingester.identify import (
     read_at,
     source_id,
 )
-from tracklog.ingester.read import MAX_LINE_BYTES, Chunk, Decompressed, Fetch, plain, read_lines
-from tracklog.ingester.unwrap import Line, Unwrapper
+from tracklog.ingester.read import Chunk, Decompressed, Fetch, open_file, plain, read_lines
+from tracklog.ingester.unwrap import line_at
 from tracklog.processors.line import Kind
 
 _HEADER_BYTES: Final = 1 << 16
@@ -332,50 +331,6 @@ class Source:
         head = read_at(descriptor, 0, HEAD_BYTES)
         compression = compression_of(head) if checkpoint.position == 0 else checkpoint.compression
         return replace(checkpoint, head_length=len(head), head_hash=digest(head), compression=compression)
-
-
-def open_file(path: str) -> int:
-    """Open a file to read it; what was replaced by a link since it was found is refused, and a pipe does not block."""
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-
-
-@contextlib.contextmanager
-def reading(path: str) -> Iterator[Fetch]:
-    """Open a file for `line_at`.
-
-    :raises OSError: The file cannot be read.
-    """
-    descriptor = open_file(path)
-    try:
-        compression = compression_of(read_at(descriptor, 0, HEAD_BYTES))
-        if compression is None:
-            yield plain(descriptor)
-        else:
-            with contextlib.closing(Decompressed(descriptor, compression)) as decompressed:
-                yield decompressed
-    finally:
-        os.close(descriptor)
-
-
-def line_at(fetch: Fetch, offset: int) -> Line | None:
-    """Read the one line that starts at an offset, as its program wrote it; None if none does, or it has not ended.
-
-    :raises OSError: The file cannot be read.
-    """
-    unwrapper, position = Unwrapper(MAX_LINE_BYTES), offset
-    while True:
-        chunk = read_lines(fetch, position, 1)
-        if chunk.at_end and isinstance(fetch, Decompressed):
-            chunk = fetch.with_last_line(chunk)
-        if position == offset and (not chunk.lines or chunk.lines[0][0] != offset):
-            return None
-        for place, text in chunk.lines:
-            line = unwrapper.unwrap(place, text)
-            if line is not None and line.offset == offset:
-                return line
-        if chunk.at_end or not chunk.lines:
-            return None
-        position = chunk.position  # The rest of what a runtime has split.
 
 
 def find(host: str, path: str, known: Mapping[tuple[int, int], Checkpoint]) -> Source:

@@ -6,6 +6,8 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from tracklog.ingester.read import MAX_LINE_BYTES, Decompressed, Fetch, read_lines
+
 _CRI: Final = re.compile(
     rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) (stdout|stderr) ([PF])(?::\S*)? ?"
 )
@@ -82,3 +84,24 @@ class Unwrapper:
             return Line(start, bytes(joined), time)
         self._parts[stream] = (start, joined)
         return None
+
+
+def line_at(fetch: Fetch, offset: int) -> Line | None:
+    """Read the one line that starts at an offset, as its program wrote it; None if none does, or it has not ended.
+
+    :raises OSError: The file cannot be read.
+    """
+    unwrapper, position = Unwrapper(MAX_LINE_BYTES), offset
+    while True:
+        chunk = read_lines(fetch, position, 1)
+        if chunk.at_end and isinstance(fetch, Decompressed):
+            chunk = fetch.with_last_line(chunk)
+        if position == offset and (not chunk.lines or chunk.lines[0][0] != offset):
+            return None
+        for place, text in chunk.lines:
+            line = unwrapper.unwrap(place, text)
+            if line is not None and line.offset == offset:
+                return line
+        if chunk.at_end or not chunk.lines:
+            return None
+        position = chunk.position  # The rest of what a runtime has split.

@@ -79,7 +79,7 @@ def _names(path: str) -> Iterator[str]:
 
 
 def _holds(path: str, row: Record) -> bool:
-    from tracklog.ingester.sources import reading
+    from tracklog.ingester.read import reading
 
     try:
         with reading(path) as fetch:
@@ -96,7 +96,7 @@ def text_of(fetch: "Fetch", row: Record) -> bytes | None:
     :raises OSError: The file cannot be read.
     """
     from tracklog.ingester.decode import Event, decode
-    from tracklog.ingester.sources import line_at
+    from tracklog.ingester.unwrap import line_at
 
     line = line_at(fetch, row["line_offset"])
     event = decode(line.text, line.offset, time=line.time) if line is not None else None

@@ -64,7 +64,7 @@ def command(asked: Asked, id: str, tree: bool) -> None:  # noqa: A002 -- the nam
 
 def raw_lines(rows: Sequence[Record]) -> Iterator[tuple[Record, bytes | None]]:
     """Read the line of each log row, without its newline; None where it does not stand there any more."""
-    from tracklog.ingester.sources import reading
+    from tracklog.ingester.read import reading
 
     place_rows(rows)
     with contextlib.ExitStack() as stack:
@@ -91,7 +91,8 @@ def execution_at(place: str) -> str:
     """
     from tracklog.analytics.errors import ExecutionNotFoundError
     from tracklog.ingester.decode import Event, decode
-    from tracklog.ingester.sources import line_at, reading
+    from tracklog.ingester.read import reading
+    from tracklog.ingester.unwrap import line_at
 
     path, _, number = place.rpartition(":")
     if not path or not number.isdecimal() or int(number) < 1:

@@ -7,8 +7,7 @@ from typing import Final
 
 from tracklog.analytics.search.pattern import Block, Span
 from tracklog.ingester.identify import HEAD_BYTES, Compression, compression_of, read_at
-from tracklog.ingester.read import MAX_LINE_BYTES, Decompressed
-from tracklog.ingester.sources import open_file
+from tracklog.ingester.read import MAX_LINE_BYTES, Decompressed, open_file
 
 _STEP_BYTES: Final = 1 << 20
 """A block fits into the cache of a processor's core, so that it is searched at the speed of that cache."""

@@ -11,8 +11,7 @@ from tracklog.analytics.search.files import found_in
 from tracklog.analytics.search.pattern import every_line
 from tracklog.ingester.discover import Found
 from tracklog.ingester.identify import HEAD_BYTES, TAIL_BYTES, compression_of, digest, read_at
-from tracklog.ingester.read import MAX_LINE_BYTES
-from tracklog.ingester.sources import open_file
+from tracklog.ingester.read import MAX_LINE_BYTES, open_file
 
 _STEP_BYTES: Final = 1 << 16
 
