@@ -32,7 +32,7 @@ template(name="row" type="list" option.stdsql="on") {{
   constant(value="INSERT INTO logs (data) VALUES ('") property(name="msg") constant(value="')")
 }}
 ruleset(name="store") {{
-  action(type="ompgsql" conninfo="{url}" template="row" queue.type="LinkedList" queue.size="100000"
+  action(type="ompgsql" conninfo="{url}" template="row" queue.type="LinkedList" queue.size="1000000"
          queue.dequeueBatchSize="1000")
 }}
 input(type="imfile" file="{path}" tag="agent:" ruleset="store")
