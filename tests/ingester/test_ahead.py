@@ -106,8 +106,40 @@ def test_the_process_is_killed(
     monkeypatch.setattr(Worker, "begin", begin_and_kill)
     kept.ingest(database, logs)
     assert len(asked) in (3, 4)
-    assert "the process that reads ahead has ended" in caplog.text
+    assert "the process that reads ahead does not answer" in caplog.text
     assert without_it(tmp_path, logs, monkeypatch) == kept.contents(database)
+
+
+def test_the_process_is_stopped(
+    sqlite_database: str, logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What does not answer is not waited for for ever."""
+    begin = Worker.begin
+
+    def begin_and_stop(self: Worker, pieces: Sequence[Piece]) -> worker.Folding:
+        if self._process is not None:
+            os.kill(self._process.pid, signal.SIGSTOP)
+        return begin(self, pieces)
+
+    monkeypatch.setattr(worker, "_ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(Worker, "begin", begin_and_stop)
+    kept.ingest(sqlite_database, logs)
+    assert without_it(tmp_path, logs, monkeypatch) == kept.contents(sqlite_database)
+
+
+def test_many_small_files_are_a_backlog(
+    sqlite_database: str, logs: Path, tmp_path: Path, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though each of them is read to its end at once."""
+    for place in range(20):
+        (logs / f"small-{place}.jsonl").write_bytes(dumps(*kept.story(f"small-{place}", [f"s{place}"])))
+    monkeypatch.setattr(files, "_TURN_BYTES", 1 << 20)
+    monkeypatch.setattr(read, "_STEP_BYTES", 1 << 20)
+    for name in ("x", "y"):
+        (logs / f"{name}.jsonl").unlink()
+    kept.ingest(sqlite_database, logs)
+    assert len(asked) > 1
+    assert without_it(tmp_path, logs, monkeypatch) == kept.contents(sqlite_database)
 
 
 def test_it_cannot_be_started(

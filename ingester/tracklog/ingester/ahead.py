@@ -1,7 +1,6 @@
 """Batches, one after the other: the next one is read and folded while the database takes the one before."""
 
 import asyncio
-from collections.abc import Sequence
 
 from tracklog.ingester.files import Files
 from tracklog.ingester.fold import Rows
@@ -15,21 +14,21 @@ class Batches:
     def __init__(self, files: Files) -> None:
         self._files = files
         self._worker = Worker()
-        self._ahead: tuple[list[Portion], Folding] | None = None
+        self._ahead: tuple[list[Portion], bool, Folding] | None = None
 
     async def next(self) -> tuple[list[Portion], Rows]:
         """Give the next batch, which is to be committed before the one after it; empty when nothing is left to read."""
         if self._ahead is None:
-            taken = self._files.take()
-            if _is_behind(taken):
+            taken, is_behind = self._files.take()
+            if is_behind:  # What comes as it is written needs no process beside.
                 self._worker.start()
             folding = self._worker.here([portion.piece for portion in taken])
         else:
-            (taken, folding), self._ahead = self._ahead, None
+            (taken, is_behind, folding), self._ahead = self._ahead, None
         portions = self._files.note(taken, await folding.tallies())
-        if _is_behind(taken):
-            more = self._files.take()
-            self._ahead = more, self._worker.begin([portion.piece for portion in more])
+        if is_behind:
+            more, is_behind = self._files.take()
+            self._ahead = more, is_behind, self._worker.begin([portion.piece for portion in more])
             await asyncio.sleep(0)  # It is handed over before anything else is done.
         return portions, folding.rows()
 
@@ -45,8 +44,3 @@ class Batches:
         """End what goes on beside."""
         self._ahead = None
         self._worker.close()
-
-
-def _is_behind(taken: Sequence[Portion]) -> bool:
-    """Tell whether there is more to read than was taken; what comes as it is written needs no process beside."""
-    return any(not portion.chunk.at_end for portion in taken)

@@ -138,8 +138,11 @@ class Files:
         self._open[inode] = source
         return source
 
-    def take(self) -> list[Portion]:
-        """Read, in turns, as much as one transaction holds; what was taken is to be noted before more is."""
+    def take(self) -> tuple[list[Portion], bool]:
+        """Read, in turns, as much as one transaction holds; what was taken is to be noted before more is.
+
+        :returns: What was read, and whether there is more.
+        """
         portions: list[Portion] = []
         held = 0
         # One that is read alone does not wait for others between its turns.
@@ -160,8 +163,8 @@ class Files:
             portions.append(portion)
             held += len(portion.piece.data)
             if held >= _BATCH_BYTES:
-                break
-        return portions
+                return portions, True
+        return portions, not all(portion.chunk.at_end for portion in portions)
 
     def note(self, portions: Sequence[Portion], tallies: Sequence[Tally]) -> list[Portion]:
         """Note what became of what was taken, go on behind it, and give the portions that change anything."""

@@ -25,6 +25,9 @@ _log = logging.getLogger("tracklog.ingester")
 _IDLE_SECONDS: Final = 10.0
 """After so long without work the process ends, and gives its memory back."""
 
+_ANSWER_SECONDS: Final = 60.0
+"""A process that was stopped, or has no core for so long, is done without."""
+
 _PIPE_BYTES: Final = 1 << 20
 """What a pipe holds where that can be set: a reply waits in it while the database works."""
 
@@ -111,10 +114,10 @@ class Folding:
         """Wait for what became of the lines of each piece."""
         if self._reply is not None:
             try:
-                first, self._rows = await self._reply
+                first, self._rows = await asyncio.wait_for(asyncio.shield(self._reply), _ANSWER_SECONDS)
                 tallies: list[Tally] = pickle.loads(first)  # noqa: S301  # Of our own process.
-            except (OSError, EOFError, ValueError, pickle.UnpicklingError):
-                _log.warning("the process that reads ahead has ended; going on without it, at half the speed")
+            except (OSError, EOFError, ValueError, pickle.UnpicklingError, TimeoutError):
+                _log.warning("the process that reads ahead does not answer; going on without it, at half the speed")
                 self._worker.give_up()
             else:
                 return tallies
