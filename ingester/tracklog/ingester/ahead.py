@@ -38,7 +38,8 @@ class Batches:
 
     def rest(self) -> None:
         """Give back what a backlog needed, if it has been over for a while."""
-        self._worker.rest()
+        if self._ahead is None:
+            self._worker.rest()
 
     def close(self) -> None:
         """End what goes on beside."""
