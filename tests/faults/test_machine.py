@@ -26,7 +26,7 @@ from faults.oracle import Account, Content, Key, compare, compare_positions, rea
 from faults.processes import Nursery
 from faults.written import Hand
 from tracklog.ingester import DatabaseUnreachableError, Ingester, schema
-from tracklog.ingester.decode import Event
+from tracklog.ingester.decode import Event, decode
 from tracklog.ingester.ranges import Ranges, add
 from tracklog.ingester.store import Store
 
@@ -66,6 +66,17 @@ class Machine(RuleBasedStateMachine):
         content = read_files(self.logs)
         self.may.update(keyed(content))
 
+    def is_chimera(self, line: bytes) -> bool:
+        """Tell whether a line has the stamp of one and says what another does, as no writer writes it.
+
+        It can be where a file was cut within a line, and the rest of another fits.
+        """
+        event = decode(line.rstrip(b"\n"), 0)
+        if not isinstance(event, Event) or event.execution_id is None:
+            return False
+        known = self.may.get((event.execution_id, event.writer, event.seq))
+        return known is not None and known.fields != event.fields
+
     def file(self, name: str) -> Path | None:
         path = self.logs / name
         return path if path.is_file() else None
@@ -99,8 +110,12 @@ class Machine(RuleBasedStateMachine):
         """Write the rest of a line, wherever its beginning is by now."""
         path = self.logs / name
         if path.exists() and path in self.rests:
+            rest = self.rests.pop(path)
+            begun = path.read_bytes().rpartition(b"\n")[2]
+            if self.is_chimera(begun + rest):
+                return
             with path.open("ab") as file:
-                file.write(self.rests.pop(path))
+                file.write(rest)
             self.note()
 
     @rule(name=NAMES)

@@ -245,6 +245,13 @@ def test_arguments_are_put_in_where_the_formatter_stands_behind(logs: Path) -> N
     assert lines(logs)[3]["positional_args"] == [5]
 
 
+def test_arguments_of_another_meaning_are_kept(logs: Path) -> None:
+    """What somebody else calls `positional_args`, and has no length, costs no line."""
+    log = ExecutionLog(logs)
+    log(None, "info", {"event": "e", "positional_args": 5})
+    assert [5] == [line["positional_args"] for line in lines(logs)]
+
+
 def test_raw_exceptions_and_those_that_were_rendered(logs: Path) -> None:
     """The log may stand in front of what renders exceptions, or behind it."""
     log = ExecutionLog(logs)

@@ -214,13 +214,14 @@ def _without_locals(error: Any) -> Any:
 def _interpolate(fields: dict[str, Any]) -> None:
     """Do what `PositionalArgumentsFormatter` does, where it stands behind us."""
     arguments = fields.pop("positional_args")
-    if arguments:
+    try:
+        if not arguments:
+            return
         if len(arguments) == 1 and isinstance(arguments[0], Mapping) and arguments[0]:
             arguments = arguments[0]  # For "%(name)s", as in the standard library.
-        try:
-            fields["event"] = fields["event"] % arguments
-        except Exception:  # noqa: BLE001
-            fields["positional_args"] = arguments
+        fields["event"] = fields["event"] % arguments
+    except Exception:  # noqa: BLE001
+        fields["positional_args"] = arguments  # Also what somebody else means by the name.
 
 
 def _unpickle(
