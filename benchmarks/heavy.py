@@ -165,13 +165,15 @@ def to_mlflow(directory: Path) -> float:
     """Give lines a second of MLflow with SQLite: a trace each, as its own `start_span` writes them."""
     path, lines = lines_below(directory, SPANS)
     began = time.perf_counter()
-    _send("mlflow", _TO_MLFLOW.format(place=directory), "mlflow.start_span", path, "mlflow.flush_trace_async_logging()")
+    setup = _TO_MLFLOW.format(place=directory)
+    _send("mlflow", setup, "mlflow.start_span", path, "mlflow.flush_trace_async_logging()")
     return lines / (time.perf_counter() - began)
 
 
 def _send(name: str, setup: str, span: str, path: Path, flush: str) -> None:
     program = _SPANS.format(setup=setup, span=span, path=str(path), flush=flush)
-    subprocess.run([_interpreter(name), "-c", program], check=True, capture_output=True)
+    # Below the lines, since MLflow puts its artifacts into the current directory.
+    subprocess.run([_interpreter(name), "-c", program], check=True, capture_output=True, cwd=path.parent)
 
 
 def _until(condition: Callable[[], bool]) -> None:
