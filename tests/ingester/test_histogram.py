@@ -6,7 +6,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracklog.ingester.histogram import RELATIVE_ERROR, bucket, quantile, value
+from tracklog.ingester.histogram import RELATIVE_ERROR, bucket, buckets, quantile, value
 
 DURATIONS = st.floats(0.001, 1e9)
 
@@ -24,6 +24,12 @@ def test_quantile_is_that_of_the_sorted_durations(durations: list[float], q: flo
     estimate = quantile(Counter(map(bucket, durations)), q)
     assert estimate is not None
     assert abs(estimate - exact) <= exact * RELATIVE_ERROR * 1.000001
+
+
+@given(st.lists(st.one_of(DURATIONS, st.floats(-1e9, 1e9), st.integers(-10, 10**12))))
+def test_many_durations_are_counted_as_each_alone(durations: list[float]) -> None:
+    """Many at a time lie in the buckets in which each of them lies, also such as nothing takes."""
+    assert Counter(map(bucket, durations)) == buckets(durations)
 
 
 def test_no_durations_have_no_quantile() -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 import orjson
 from sqlalchemy import ColumnElement, Table, Text, cast, func
 
-from tracklog.ingester.histogram import bucket
+from tracklog.ingester.histogram import bucket, buckets
 
 MINUTE: Final = dt.timedelta(minutes=1)
 HOUR: Final = dt.timedelta(hours=1)
@@ -57,7 +57,7 @@ class Measures:
         numbers = orjson.loads(f"[{text or ''}]")
         self.duration_count += len(numbers)
         self.duration_sum_ms += math.fsum(numbers)
-        self.duration_histogram.update(map(bucket, numbers))
+        self.duration_histogram.update(buckets(numbers))
 
     @classmethod
     def summed(cls, row: Mapping[Any, Any]) -> Self:

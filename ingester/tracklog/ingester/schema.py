@@ -122,8 +122,6 @@ agent_executions = Table(
     Column("writer", Key, comment="the writer of execution.started, which alone owns the execution"),
     Column("root_execution_id", Key),
     Column("depth", Integer),
-    Column("input_data", Json),
-    Column("metadata", Json),
     Column("started_at", Time),
     # What the lines say of its status, by the greatest key.
     Column("status_key", Key, nullable=False),
@@ -131,8 +129,6 @@ agent_executions = Table(
     Column("completed_at", Time),
     Column("duration_ms", Millis),
     Column("error_type", Key),
-    Column("error_message", Text),
-    Column("error_traceback", Text),
     # The verdict of an ingester that found its writer gone; it counts while no line is newer.
     Column("verdict", Key),
     Column("verdict_key", Key),
@@ -151,9 +147,7 @@ agent_executions = Table(
     Column("relevance_key", Key),
     Column("should_respond", Boolean),
     Column("relevance_score", Double),
-    Column("relevance_reasoning", Text),
     Column("output_key", Key),
-    Column("output_data", Json),
     # Derived from the rows of agent_llm_calls, in the same transaction.
     Column("llm_model", Key),
     Column("llm_calls", Integer),
@@ -165,6 +159,13 @@ agent_executions = Table(
     # Set by an upsert that moved the row to another minute or agent, so that both are rolled up anew.
     Column("moved_agent", Key),
     Column("moved_at", Time),
+    # What may be long, last: SQLite reads through it to come to what stands behind it.
+    Column("input_data", Json),
+    Column("metadata", Json),
+    Column("error_message", Text),
+    Column("error_traceback", Text),
+    Column("relevance_reasoning", Text),
+    Column("output_data", Json),
     Index("ix_agent_executions_created_at", "created_at"),
     Index("ix_agent_executions_agent_name", "agent_name", "created_at"),
     Index("ix_agent_executions_conversation_id", "conversation_id"),
@@ -204,11 +205,9 @@ agent_llm_calls = Table(
     Column("field_ranks", Key, nullable=False),
     # From `llm.request`, the earliest one.
     Column("request_key", Key),
-    Column("request", Json),
     Column("started_at", Time),
     # From `llm.response` or `llm.error`, the last one.
     Column("end_key", Key),
-    Column("response", Json),
     Column("tokens_used", BigInteger),
     Column("input_tokens", BigInteger),
     Column("output_tokens", BigInteger),
@@ -219,8 +218,11 @@ agent_llm_calls = Table(
     Column("latency_ms", Millis),
     Column("time_to_first_token_ms", Millis),
     Column("error_type", Key),
-    Column("error_message", Text),
     Column("completed_at", Time),
+    # What may be long, last, as above.
+    Column("error_message", Text),
+    Column("request", Json),
+    Column("response", Json),
     PrimaryKeyConstraint("execution_id", "call_id"),
 )
 
