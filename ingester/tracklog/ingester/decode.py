@@ -34,10 +34,9 @@ _DEEPEST: Final = 500
 _BACKSLASH: Final = 0x5C
 _NUL_ESCAPE: Final = b"\\u0000"
 _ALIAS: Final = "gen_ai."
-_ALIAS_BYTES: Final = _ALIAS.encode()
 
-_SECOND: Final = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d", re.ASCII)
-"""The beginning of a time as our writers state it, and as it stands in an event's key; it goes on as `.123456Z`."""
+_SECOND: Final = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.", re.ASCII)
+"""The beginning of a time as our writers state it, and as it stands in an event's key; it goes on as `123456Z`."""
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
@@ -62,6 +61,10 @@ class Event(NamedTuple):
     fields: dict[str, Any]
     offset: int
     """Where the line starts in its (decompressed) file, in bytes."""
+
+
+_event: Final[Callable[[tuple[Any, ...]], Event]] = functools.partial(tuple.__new__, Event)
+"""Make an event of its values, in half of the time that its class takes; each line is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def decode(line: bytes, offset: int, *, time: str | None = None) -> Event | Reje
     if not isinstance(fields, dict):
         return reject(line, offset, "not a JSON object")
     # What is opened is closed: a short line cannot be deep, and most are short.
-    if len(text) > 2 * _DEEPEST and text.count(b"[") + text.count(b"{") > _DEEPEST and _is_deeper(fields, _DEEPEST):
+    if len(text) > 2 * _DEEPEST and _openings(text) > _DEEPEST and _is_deeper(fields, _DEEPEST):
         return reject(line, offset, f"nested deeper than {_DEEPEST} levels")
     get: Callable[[str], Any] = fields.get
     execution_id = get("execution_id")
@@ -129,24 +132,10 @@ def decode(line: bytes, offset: int, *, time: str | None = None) -> Event | Reje
         # The offset first: lines of one file that have the same time, or none, stay in their order.
         writer, seq = f"~{offset:012x}{hashlib.blake2b(text, digest_size=12).hexdigest()}", offset
     kind = _KINDS.get(named) if isinstance(named := get("kind"), str) else None
-    # An escape may hide the name from the first look.
-    if (
-        (kind is None or kind in LLM_KINDS)
-        and (_ALIAS_BYTES in text or _BACKSLASH in text)
-        and _ALIAS in " ".join(fields)
-    ):
+    if (kind is None or kind in LLM_KINDS) and _ALIAS in " ".join(fields):
         kind = _read_aliases(fields, kind)
-    return Event(
-        writer,
-        seq,
-        stamped,
-        moment,
-        f"{sortable} {writer} {seq:019d}",
-        kind,
-        execution_id or None,
-        fields,
-        offset,
-    )
+    sort_key = f"{sortable} {writer} {str(seq).zfill(19)}"
+    return _event((writer, seq, stamped, moment, sort_key, kind, execution_id or None, fields, offset))
 
 
 @functools.lru_cache(1024)
@@ -156,11 +145,11 @@ def _is_writer(name: str) -> bool:
 
 def _canonical(stated: str) -> str | None:
     """Write a time that our writers stated; None for every other one, and for one that does not exist."""
+    second = _written_second(stated[:20])
     fraction = stated[20:26]
-    if len(stated) != 27 or stated[19] != "." or stated[26] != "Z" or not (fraction.isascii() and fraction.isdecimal()):
+    if second is None or len(stated) != 27 or stated[26] != "Z" or not (fraction.isascii() and fraction.isdecimal()):
         return None
-    second = _written_second(stated[:19])
-    return f"{second}.{fraction}" if second is not None else None
+    return second + fraction
 
 
 @functools.lru_cache(4096)  # A second has many lines.
@@ -168,7 +157,7 @@ def _written_second(stated: str) -> str | None:
     if _SECOND.fullmatch(stated) is None or not _FIRST_YEAR <= stated[:4] <= _LAST_YEAR:
         return None
     try:
-        dt.datetime.fromisoformat(stated)
+        dt.datetime.fromisoformat(stated[:19])
     except ValueError:
         return None
     return f"{stated[:10]} {stated[11:]}"
@@ -210,6 +199,11 @@ def _parse(text: bytes) -> Any:
     if _BACKSLASH in text and _NUL_ESCAPE in text:  # The former is found out at once.
         return _storable(fields)
     return fields
+
+
+def _openings(text: bytes) -> int:
+    """Count brackets and braces; `replace` leaps from one to the next, where `count` looks at each byte."""
+    return 2 * len(text) - len(text.replace(b"[", b"")) - len(text.replace(b"{", b""))
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

@@ -15,7 +15,7 @@ from tracklog.ingester.decode import (
     ordinal_of,
     text_of,
 )
-from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS, UNSTATED, Row, merge_into
+from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS, UNSTATED, Row, merge_into, merge_ranked
 from tracklog.ingester.ranges import Ranges, add
 from tracklog.processors.line import IDENTITY_KEYS, STAMP_KEYS, Kind
 from tracklog.processors.states import ExecutionStage, ExecutionStatus
@@ -108,8 +108,8 @@ class Changes:
         if row is None:
             row = self.executions[execution_id] = {"execution_id": execution_id}
         stage, stage_status = _stage_of(kind, fields)
-        if kind in _TURNS:
-            merge_into(EXECUTIONS, row, _execution(event, stage))
+        if (rank := _BEGINNINGS.get(kind)) is not None:
+            merge_into(EXECUTIONS, row, _beginning(event, rank, stage))
         else:
             _go_on(row, event, stage)
         if kind in LLM_KINDS:
@@ -117,7 +117,7 @@ class Changes:
             call = self.llm_calls.get((execution_id, call_id))
             if call is None:
                 call = self.llm_calls[execution_id, call_id] = {"execution_id": execution_id, "call_id": call_id}
-            merge_into(LLM_CALLS, call, _llm_call(event))
+            _go_on_with_call(call, event)
         key = execution_id, writer, seq
         if key not in self.logs:
             self.logs[key] = _log(event, execution_id, source_id, stage, stage_status)
@@ -157,11 +157,11 @@ _STATUS: Final[Mapping[Kind, tuple[str, ExecutionStatus]]] = {
     Kind.LLM_RESPONSE: ("2", ExecutionStatus.LLM_RESPONSE),
     Kind.LLM_ERROR: ("2", ExecutionStatus.RUNNING),
 }
-_ENDS: Final[Mapping[str, str]] = {
-    ExecutionStatus.SUCCESS: "3",
-    ExecutionStatus.SKIPPED: "4",
-    ExecutionStatus.FAILED: "5",
-    ExecutionStatus.TIMEOUT: "5",
+_ENDS: Final[Mapping[str, tuple[str, ExecutionStatus]]] = {
+    ExecutionStatus.SUCCESS: ("3", ExecutionStatus.SUCCESS),
+    ExecutionStatus.SKIPPED: ("4", ExecutionStatus.SKIPPED),
+    ExecutionStatus.FAILED: ("5", ExecutionStatus.FAILED),
+    ExecutionStatus.TIMEOUT: ("5", ExecutionStatus.TIMEOUT),
 }
 
 _STAGE: Final[Mapping[Kind, tuple[ExecutionStage, str]]] = {
@@ -177,11 +177,10 @@ _STAGE_STATUS: Final[Mapping[Kind, str]] = {
     Kind.STAGE_FAILED: "failed",
 }
 
-_STARTED_RANK, _PENDING_RANK, _ORDINARY_RANK = "0", "1", "2"
-_RANK: Final[Mapping[Kind, str]] = {
-    Kind.EXECUTION_STARTED: _STARTED_RANK,
-    Kind.EXECUTION_PENDING: _PENDING_RANK,
-}
+_BEGINNINGS: Final[Mapping[Kind | None, str]] = {Kind.EXECUTION_STARTED: "0", Kind.EXECUTION_PENDING: "1"}
+"""Lines by which an execution begins, with the rank of what they say that it is."""
+
+_ORDINARY_RANK: Final = "2"
 
 
 def _ranked(names: tuple[str, ...], rank: str, fields: Mapping[str, Any], row: Row) -> str:
@@ -197,7 +196,7 @@ def _ranked(names: tuple[str, ...], rank: str, fields: Mapping[str, Any], row: R
 
 
 def _go_on(row: Row, event: Event, stage: str | None) -> None:
-    """Merge into a row, in place, what a line says by which its execution neither begins nor ends.
+    """Merge into a row, in place, what a line says by which its execution does not begin.
 
     It is what `merge_into` would do with a row made of the line alone; most lines are such.
     """
@@ -219,12 +218,14 @@ def _go_on(row: Row, event: Event, stage: str | None) -> None:
             elif value < row[name]:
                 row[name] = value
     row[EXECUTIONS.ranks] = ranks
-    digit, status = _STATUS.get(kind, _GUESSED) if kind is not None else _GUESSED
+    digit, status = _status_of(kind, fields)
     if (status_key := get("status_key")) is None:
         row.update(_NOT_ENDED)
     if status_key is None or digit > status_key[0] or (digit == status_key[0] and key > status_key[2:]):
         row["status_key"] = f"{digit} {key}"
         row["line_status"] = status.value
+        if status in _ENDS:  # What is no end does not come over one.
+            _state_end(row, event)
     if stage is not None and ((stage_key := get("stage_key")) is None or key > stage_key):
         row["stage_key"] = key
         row["current_stage"] = stage
@@ -235,25 +236,19 @@ def _go_on(row: Row, event: Event, stage: str | None) -> None:
         _state_output(row, event)
 
 
-_TURNS: Final = frozenset((Kind.EXECUTION_PENDING, Kind.EXECUTION_STARTED, Kind.EXECUTION_FINISHED))
-"""Lines by which an execution begins or ends."""
-
 _UNRANKED: Final = UNSTATED * len(EXECUTIONS.ranked)
 _NOT_ENDED: Final = dict.fromkeys(
     ("completed_at", "duration_ms", "error_type", "error_message", "error_traceback"), None
 )
 
 
-def _execution(event: Event, stage: str | None) -> Row:
-    """Give what a line says by which an execution begins or ends."""
+def _beginning(event: Event, rank: str, stage: str | None) -> Row:
+    """Give what a line says by which an execution begins."""
     fields, kind, key, time = event.fields, event.kind, event.key, event.time
     row: Row = {"last_key": key, **_NOT_ENDED}
     if time is not None:
         row["created_at"] = time
-    rank = _RANK.get(kind, _ORDINARY_RANK) if kind is not None else _ORDINARY_RANK
-    names = EXECUTIONS.ranked if rank != _ORDINARY_RANK else IDENTITY_KEYS
-    row[EXECUTIONS.ranks] = _ranked(names, rank, fields, row).ljust(len(EXECUTIONS.ranked), UNSTATED)
-    digit, status = _STATUS.get(kind, _GUESSED) if kind is not None else _GUESSED
+    row[EXECUTIONS.ranks] = _ranked(EXECUTIONS.ranked, rank, fields, row)
     if kind is Kind.EXECUTION_STARTED:
         row["start_key"] = key
         row["started_at"] = time
@@ -262,21 +257,31 @@ def _execution(event: Event, stage: str | None) -> Row:
         row["depth"] = ordinal_of(fields.get("depth"))
         row["input_data"] = json_of(fields.get("input_data"))
         row["metadata"] = json_of(fields.get("metadata"))
-    elif kind is Kind.EXECUTION_FINISHED:
-        end = fields.get("status")
-        if isinstance(end, str) and end in _ENDS:
-            digit, status = _ENDS[end], ExecutionStatus(end)
-            row["completed_at"] = time
-            row["duration_ms"] = duration_of(fields.get("duration_ms"))
-            row["error_type"] = name_of(fields.get("error_type"))
-            row["error_message"] = text_of(fields.get("error_message"))
-            row["error_traceback"] = traceback_of(fields.get("exception"))
+    digit, status = _status_of(kind, fields)
     row["status_key"] = f"{digit} {key}"
     row["line_status"] = status.value
     if stage is not None:
         row["stage_key"] = key
         row["current_stage"] = stage
     return row
+
+
+def _status_of(kind: Kind | None, fields: Mapping[str, Any]) -> tuple[str, ExecutionStatus]:
+    if kind is None:
+        return _GUESSED
+    if kind is Kind.EXECUTION_FINISHED:
+        end = fields.get("status")
+        return _ENDS.get(end, _GUESSED) if isinstance(end, str) else _GUESSED
+    return _STATUS.get(kind, _GUESSED)
+
+
+def _state_end(row: Row, event: Event) -> None:
+    fields = event.fields
+    row["completed_at"] = event.time
+    row["duration_ms"] = duration_of(fields.get("duration_ms"))
+    row["error_type"] = name_of(fields.get("error_type"))
+    row["error_message"] = text_of(fields.get("error_message"))
+    row["error_traceback"] = traceback_of(fields.get("exception"))
 
 
 def _state_relevance(row: Row, event: Event) -> None:
@@ -311,21 +316,26 @@ def _stage_of(kind: Kind | None, fields: Mapping[str, Any]) -> tuple[str | None,
     return stage, None
 
 
-def _llm_call(event: Event) -> Row:
-    """Give what one line says of its LLM call."""
-    fields, key = event.fields, event.key
-    row: Row = {}
+def _go_on_with_call(row: Row, event: Event) -> None:
+    """Merge into a row, in place, what one line says of its LLM call; as `merge_into` would."""
+    fields, key, time, get = event.fields, event.key, event.time, row.get
+    is_request = event.kind is Kind.LLM_REQUEST
+    stated: Row = {}
     # The model that was asked for decides over the name the provider answered with.
-    rank = "0" if event.kind is Kind.LLM_REQUEST else "1"
-    row[LLM_CALLS.ranks] = _ranked(LLM_CALLS.ranked, rank, fields, row)
-    if event.kind is Kind.LLM_REQUEST or fields.get("request") is not None:
+    ranks = _ranked(LLM_CALLS.ranked, "0" if is_request else "1", fields, stated)
+    merge_ranked(LLM_CALLS, row, stated, ranks)
+    request = fields.get("request")
+    if (is_request or request is not None) and ((request_key := get("request_key")) is None or key < request_key):
         row["request_key"] = key
-        row["request"] = json_of(fields.get("request"))
-    if event.kind is Kind.LLM_REQUEST:
-        row["started_at"] = event.time
-        return row
+        row["request"] = json_of(request)
+    if is_request:
+        if time is not None and ((started := get("started_at")) is None or time < started):
+            row["started_at"] = time
+        return
+    if (end_key := get("end_key")) is not None and key <= end_key:
+        return
     row["end_key"] = key
-    row["completed_at"] = event.time
+    row["completed_at"] = time
     row["response"] = json_of(fields.get("response"))
     for name in (*_TOKENS, "tokens_used"):
         row[name] = count_of(fields[name]) if name in fields else None
@@ -338,7 +348,6 @@ def _llm_call(event: Event) -> Row:
     )
     row["error_type"] = name_of(fields.get("error_type"))
     row["error_message"] = text_of(fields.get("error_message"))
-    return row
 
 
 _TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")

@@ -101,7 +101,7 @@ def merge_into(rules: Rules, row: Row, other: Row) -> None:
         row.update(other)
         return
     if ranks := other.get(rules.ranks):
-        _merge_ranked(rules, row, other, ranks)
+        merge_ranked(rules, row, other, ranks)
     for group in rules.groups:
         theirs = other.get(group.key)
         if theirs is None:
@@ -121,7 +121,8 @@ def merge_into(rules: Rules, row: Row, other: Row) -> None:
             row[name] = value
 
 
-def _merge_ranked(rules: Rules, row: Row, other: Row, ranks: str) -> None:
+def merge_ranked(rules: Rules, row: Row, other: Row, ranks: str) -> None:
+    """Merge the ranked columns of `other`, whose ranks are `ranks`, into `row`, in place."""
     own = row.get(rules.ranks)
     if own is None:
         row[rules.ranks] = ranks
