@@ -202,3 +202,20 @@ def test_it_ends_with_who_started_it() -> None:
     done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False)
     assert -signal.SIGKILL == done.returncode
     until_gone(int(done.stdout))
+
+
+def test_it_does_not_outlive_who_started_it_for_a_fork() -> None:
+    """A fork has the pipe too; what it asks for goes with the one that was killed."""
+    program = (
+        "import os, signal, time; from tracklog.ingester.worker import Worker\n"
+        "one = Worker(); one.start(); fork = os.fork()\n"
+        "if fork == 0: os.close(1); time.sleep(60); os._exit(0)\n"
+        "print(one._process.pid, fork, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False)
+    pid, fork = map(int, done.stdout.split())
+    try:
+        until_gone(pid)
+        assert not is_gone(fork)
+    finally:
+        os.kill(fork, signal.SIGKILL)

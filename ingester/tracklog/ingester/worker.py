@@ -9,6 +9,7 @@ import io
 import logging
 import os
 import pickle
+import select
 import signal
 import subprocess
 import sys
@@ -27,6 +28,9 @@ _IDLE_SECONDS: Final = 10.0
 
 _ANSWER_SECONDS: Final = 60.0
 """A process that was stopped, or has no core for so long, is done without."""
+
+_LOOK_SECONDS: Final = 1.0
+"""How often a process without work looks whether who asks is still there."""
 
 _PIPE_BYTES: Final = 1 << 20
 """What a pipe holds where that can be set: a reply waits in it while the database works."""
@@ -138,7 +142,7 @@ def _is_worth_it() -> bool:
 
 def _start() -> subprocess.Popen[bytes]:
     process = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-P", "-m", __name__],
+        [sys.executable, "-P", "-m", __name__, str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # What goes wrong there goes wrong here again, and is told.
@@ -173,15 +177,24 @@ def _read(stream: IO[bytes], length: int | None = None) -> bytes:
 def main() -> None:
     """Fold what comes in, until nothing comes any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who asks; it ends this one when it ends.
-    given, taken = sys.stdin.buffer, sys.stdout.buffer
+    given, taken, asker = sys.stdin.buffer, sys.stdout.buffer, int(sys.argv[1])
     with contextlib.suppress(EOFError, BrokenPipeError):
-        while True:
+        while _is_asked(given, asker):
             asked = pickle.loads(_read(given))  # noqa: S301  # From our own parent.
             pieces = [Piece(source_id, offset, _read(given, length)) for source_id, offset, length in asked]
             tallies, rows = fold_pieces(pieces)
             _write(taken, pickle.dumps(tallies))
             _write(taken, _pickled(rows))
             taken.flush()
+
+
+def _is_asked(given: IO[bytes], asker: int) -> bool:
+    """Wait for work; False when who asks has died, of which the pipe tells nothing while a fork of it holds the end."""
+    if sys.platform != "win32":
+        while not select.select([given], [], [], _LOOK_SECONDS)[0]:
+            if os.getppid() != asker:
+                return False
+    return True
 
 
 def _pickled(rows: Rows) -> bytes:
