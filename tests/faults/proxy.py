@@ -30,6 +30,8 @@ class Proxy:
         self.mode = Mode.PASS
         self.marker = b""
         """Only transactions in which these bytes were sent are cut at their COMMIT."""
+        self.dies_after: int | None = None
+        """After so many packets of clients from now on it swallows the rest, the answer to the last one with it."""
         self.cut = 0
         """How many connections were cut at a COMMIT."""
         self._server = server
@@ -106,6 +108,10 @@ class Proxy:
                 if not up and committing.is_set():
                     self.cut += 1
                     break
+                if up and self.dies_after is not None:
+                    self.dies_after -= 1
+                    if self.dies_after == 0:
+                        self.mode = Mode.SWALLOW
                 target.sendall(data)
         for one in (source, target):
             with contextlib.suppress(OSError):

@@ -1,5 +1,6 @@
 """Agents that log and rotate, while whatever can be killed is killed."""
 
+import asyncio
 import contextlib
 import random
 import signal
@@ -17,11 +18,22 @@ from faults import agents
 from faults.conftest import Record
 from faults.length import LENGTH, long_or_short
 from faults.oracle import Account, compare_files, rows_of, until_begun, until_read
-from faults.processes import ENVIRONMENT, Nursery, end, running, until
+from faults.processes import ENVIRONMENT, SECONDS, Nursery, end, running, until
 from faults.proxy import Mode, proxied
+from faults.written import Hand
+from tracklog.ingester import Ingester, database
+from tracklog.ingester.errors import DatabaseUnreachableError
 
 MEGABYTES = 250
 """More than an ingester may ever hold."""
+
+PACKETS = 150
+"""More than an ingester sends that reads one small file."""
+
+EACH = long_or_short(1, 3)
+
+AT_ONCE = 40
+"""As many ingesters as the server has connections for."""
 
 
 class Ensemble:
@@ -228,3 +240,44 @@ def test_the_connection_is_dead_and_nobody_says_so(
         until_read(postgres_database, those.logs)
         assert 0 == end(child), child.messages
         record(finish(postgres_database, nursery, those), kills=1)
+
+
+def test_the_connection_dies_after_each_packet(
+    postgres_server: PostgresServer,
+    postgres_database: str,
+    nursery: Nursery,
+    tmp_path: Path,
+    record: Record,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It says nothing from some packet on: whichever that is, the ingester waits for its patience and no longer."""
+    monkeypatch.setattr(database, "_ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(database, "_CONNECT_SECONDS", 1.0)
+    name = postgres_database.partition("?")[0].rpartition("/")[2]
+    at_once = asyncio.Semaphore(AT_ONCE)
+    (tmp_path / "none").mkdir()
+    nursery.run("ingest", "--once", tmp_path / "none", "--db", postgres_database)
+
+    async def is_done(packets: int) -> bool:
+        """Ingest a file over a connection that takes so many packets; False if it died on the way."""
+        which = f"w{packets}"
+        logs = tmp_path / "logs" / which
+        logs.mkdir(parents=True)
+        (logs / "a.log").write_bytes(Hand(which).lines(3))
+        async with at_once, asyncio.timeout(SECONDS):
+            with proxied(postgres_server.socket) as proxy:
+                proxy.dies_after = packets
+                async with Ingester([logs], proxy.url(name), host=which) as ingester:
+                    with contextlib.suppress(DatabaseUnreachableError):
+                        await ingester.run_once()
+                return proxy.dies_after > 0
+
+    async def die() -> list[bool]:
+        return await asyncio.gather(*(is_done(packets) for packets in range(1, PACKETS + 1, EACH)))
+
+    done = asyncio.run(die())
+    assert not done[0]
+    assert done[-1], "an ingester sends more packets than that; count on"
+    for logs in sorted((tmp_path / "logs").iterdir()):
+        nursery.run("ingest", "--once", logs, "--db", postgres_database, "--host", logs.name)
+    record(compare_files(postgres_database, tmp_path / "logs"), kills=done.count(False))

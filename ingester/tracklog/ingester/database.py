@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
-from uuid import uuid4
 
 import orjson
 from sqlalchemy import Engine, create_engine, event, make_url
@@ -125,9 +124,9 @@ def open_engine(url: str, *, patient: bool = True) -> "AsyncEngine":
                 "timeout": _CONNECT_SECONDS,
                 "command_timeout": None if patient else _ANSWER_SECONDS,
                 # Behind a pooler each transaction has another connection, which knows no statement of the last one.
+                # So none has a name either: asyncpg closes those that have one, and waits for that for ever.
                 "statement_cache_size": 0,
                 "prepared_statement_cache_size": 0,
-                "prepared_statement_name_func": lambda: f"tracklog_{uuid4().hex}",
                 "server_settings": {"application_name": "tracklog ingest"},
             },
         )
