@@ -3,10 +3,11 @@
 import asyncio
 import datetime as dt
 import gzip
+import math
 import os
 import sqlite3
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from tracklog.ingester import schema
 from tracklog.ingester.database import open_reader
 from tracklog.ingester.decode import Event, Rejected, decode, written
 from tracklog.ingester.fold import LOG_COLUMNS, Changes
+from tracklog.ingester.measures import Measures
 from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS, Rules
 from tracklog.ingester.ranges import Ranges
 from tracklog.ingester.store import Store
@@ -31,6 +33,9 @@ from tracklog.processors import TracklogError
 Row = dict[str, Any]
 Key = tuple[str, str, int]
 """What tells a log row from all others: execution, writer, seq."""
+
+Window = tuple[str, dt.datetime]
+"""An agent, and the beginning of a minute or an hour."""
 
 _JSON: Final = frozenset(
     column.name
@@ -192,6 +197,7 @@ async def compare_all(database: str, events: Sequence[Event], besides: Iterable[
     await _compare_rules(database, EXECUTIONS, list(expected.executions.values()))
     await _compare_rules(database, LLM_CALLS, list(expected.llm_calls.values()))
     await _compare_derived(database, expected)
+    await _compare_rolled(database)
     return Account(len(must), len(missing), await _doubled(list(logs.values())))
 
 
@@ -231,6 +237,44 @@ async def _compare_derived(database: str, expected: Changes) -> None:
         for execution_id, row in expected.executions.items()
         if row.get("parent_execution_id") is not None
     ) == sorted((row["child_execution_id"], row["parent_execution_id"]) for row in chains)
+
+
+async def _compare_rolled(database: str) -> None:
+    """Compare the rollups with the executions themselves, but for the minutes that wait to be counted anew."""
+    dirty = await _windows(database, "tracklog_dirty_windows")
+    minutes = await _windows(database, "agent_performance_metrics")
+    hours = await _windows(database, "agent_performance_hours")
+    wanted: dict[Window, list[Row]] = defaultdict(list)
+    for row in await fetch_rows(database, "agent_executions"):
+        if row["created_at"] is not None:  # Without a time it is in no window.
+            wanted[row["agent_name"] or "", row["created_at"].replace(second=0, microsecond=0)].append(row)
+    dirty |= await _windows(database, "tracklog_dirty_windows")  # Whoever rolls up meanwhile only takes marks away.
+    assert sorted(wanted.keys() - dirty.keys()) == sorted(minutes.keys() - dirty.keys())
+    summed: dict[Window, Measures] = defaultdict(Measures)
+    for (agent, start), rows in wanted.items():
+        summed[agent, start.replace(minute=0)].add(Measures.of(rows))
+        if (agent, start) not in dirty:
+            _same_measures(Measures.of(rows), minutes[agent, start])
+    waiting = {(agent, start.replace(minute=0)) for agent, start in dirty}
+    assert sorted(summed.keys() - waiting) == sorted(hours.keys() - waiting)
+    for hour in summed.keys() - waiting:
+        _same_measures(summed[hour], hours[hour])
+
+
+async def _windows(database: str, name: str) -> dict[Window, Row]:
+    """Give the rows of a table by agent and time."""
+    return {(row["agent_name"], row["window_start"]): row for row in await fetch_rows(database, name)}
+
+
+def _same_measures(expected: Measures, row: Row) -> None:
+    """Compare what was counted; sums of floats may differ in their last digits."""
+    assert expected.status_counts == row["status_counts"]
+    assert expected.error_counts == row["error_counts"]
+    assert expected.duration_histogram == {int(index): count for index, count in row["duration_histogram"].items()}
+    for name in ("duration_count", "llm_calls", "llm_tokens", "llm_latency_count"):
+        assert getattr(expected, name) == row[name]
+    for name in ("duration_sum_ms", "llm_latency_sum_ms"):
+        assert math.isclose(getattr(expected, name), row[name], abs_tol=1e-6)
 
 
 def _stated(columns: Iterable[str], row: Mapping[str, Any]) -> Row:
