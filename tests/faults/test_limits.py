@@ -48,6 +48,7 @@ def test_more_files_than_descriptors(database: str, nursery: Nursery, logs: Path
                     file.write(Hand(f"later-{path.stem}").lines(2))
             until_read(database, logs)
             assert 0 == end(child), child.messages
+    nursery.run("verify", logs, "--db", database, limits=limits)
     record(compare_files(database, logs))
 
 

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ingester import kept
 from ingester.lines import START, dumps, stamped
-from tracklog.ingester import Ingester
+from tracklog.ingester import Ingester, files
 from tracklog.ingester.prune import prune
 from tracklog.ingester.rebuild import Rebuilt, rebuild
 from tracklog.ingester.store import Store
@@ -24,9 +26,11 @@ def rebuilt(database: str, logs: Path) -> Rebuilt:
     return kept.with_store(database, lambda store: rebuild(store, [str(logs)]))
 
 
-def test_it_is_what_ingesting_makes(database: str, logs: Path) -> None:
-    """Row by row, also where rows were changed, lost and added."""
+@pytest.mark.parametrize("most_open", [4096, 2])
+def test_it_is_what_ingesting_makes(database: str, logs: Path, most_open: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row by row, also where rows were changed, lost and added, and however few files may be open at once."""
     kept.ingest(database, logs)
+    monkeypatch.setattr(files, "_most_open", lambda: most_open)
     before = kept.contents(database)
     kept.change(database, "agent_executions", "execution_id", "a1", agent_name="Wrong", output_data=1)
     kept.change(database, "agent_llm_calls", "execution_id", "b1")

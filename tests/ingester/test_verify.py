@@ -7,7 +7,7 @@ import pytest
 
 from ingester import kept
 from ingester.lines import dumps, stamped
-from tracklog.ingester import SourceNotFoundError
+from tracklog.ingester import SourceNotFoundError, files
 from tracklog.ingester.prune import prune
 from tracklog.ingester.verify import Verification, verify
 
@@ -20,6 +20,15 @@ def test_what_was_ingested_is_what_the_files_say(database: str, logs: Path) -> N
     """All lines and all executions are compared, those of copies and of compressed files too."""
     kept.ingest(database, logs)
     assert Verification(files=4, lines=31, executions=6) == verified(database, logs)
+
+
+def test_more_files_than_may_be_open(database: str, logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are compared some after the others."""
+    kept.ingest(database, logs)
+    monkeypatch.setattr(files, "_most_open", lambda: 2)
+    assert Verification(files=4, lines=31, executions=6) == verified(database, logs)
+    kept.change(database, "agent_executions", "execution_id", "b2", duration_ms=12.0)
+    assert verified(database, logs).difference is not None
 
 
 def test_what_is_not_read_yet_is_no_difference(database: str, logs: Path) -> None:

@@ -4,6 +4,7 @@ import datetime as dt
 import logging
 import os
 import time
+from collections import ChainMap
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -65,6 +66,8 @@ class Files:
         """How many files the last scan could not open yet, as too many were open."""
         self._known: dict[tuple[int, int], Checkpoint] = {}
         """What the database holds, by locator."""
+        self._former: dict[tuple[int, int], Checkpoint] = {}
+        """What another database holds, which tells the contents of files apart, and not where to begin."""
         self._deleted: dict[_Inode, float] = {}
         """Since when deleted files are quiet, by the monotonic clock."""
         self._complained: set[str] = set()
@@ -125,12 +128,14 @@ class Files:
 
     def _take(self, inode: _Inode, file: Found) -> Source | None:
         try:
-            source = find(self.host, file.path, self._known)
+            source = find(self.host, file.path, ChainMap(self._known, self._former))
         except FileNotFoundError:
             return None  # It went since the scan.
         except OSError as error:
             self._cannot_read(file.path, error)
             return None
+        if source.checkpoint.identity.locator not in self._known:
+            source.rewind(None)
         self._complained.discard(file.path)
         self._unreadable.discard(file.path)
         self._quiet.pop(inode, None)
@@ -204,11 +209,12 @@ class Files:
             portion.source.go_on(portion)
         self._known[portion.after.identity.locator] = portion.after
 
-    def begin_again(self) -> None:
-        """Read what is open from its beginning, into a database that knows none of it."""
-        self._known = {}
-        for source in self._open.values():
-            source.rewind(None)
+    def begin_again(self, former: Mapping[tuple[int, int], Checkpoint]) -> None:
+        """Read everything from its beginning, into a database that knows none of it, before anything is open.
+
+        :param former: What the database holds that these files were read into before.
+        """
+        self._known, self._former = {}, dict(former)
 
     def rewind(self, known: Mapping[tuple[int, int], Checkpoint]) -> None:
         """Go back to what the database holds."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tracklog.ingester.ahead import Batches
 from tracklog.ingester.files import Files
 from tracklog.ingester.fold import Rows
-from tracklog.ingester.sources import Checkpoint, Portion
+from tracklog.ingester.sources import Checkpoint, Portion, Source
 from tracklog.ingester.store import Store
 
 
@@ -49,32 +49,38 @@ async def shadow(store: Store, paths: Sequence[str], progress: Progress | None =
 async def _read(
     files: Files, known: Mapping[tuple[int, int], Checkpoint], other: Store, progress: Progress | None
 ) -> None:
-    files.rewind(known)
-    files.scan()
-    files.begin_again()
-    read = 0
+    files.begin_again(known)
+    read, left = 0, -1
     with contextlib.closing(Batches(files)) as batches:
-        while True:
-            portions, rows = await batches.next()
-            if not portions:
-                break
-            await _commit(files, other, portions, rows)
-            read += sum(portion.bytes_read for portion in portions)
-            if progress is not None:
-                progress(Reading(read, read + files.bytes_behind()))
-    # A torn end was taken for one when its writer was found gone; that is not found out again.
-    torn = []
-    for source in files:
-        before = known.get(source.checkpoint.identity.locator)
-        if (
-            before is not None
-            and before.source_id == source.checkpoint.source_id
-            and before.position > source.checkpoint.position
-            and (portion := source.read_torn()) is not None
-        ):
-            torn.append(portion)
-    if torn:
-        await _commit(files, other, torn, Rows())
+        while files.left != left:  # Where too many files would be open, some after the others.
+            left = files.left
+            files.scan()
+            while (batch := await batches.next())[0]:
+                portions, rows = batch
+                await _commit(files, other, portions, rows)
+                left = -1
+                read += sum(portion.bytes_read for portion in portions)
+                if progress is not None:
+                    progress(Reading(read, read + files.bytes_behind()))
+            torn = [
+                portion
+                for source in files
+                if _is_torn(source, known) and (portion := files.read_torn(source)) is not None
+            ]
+            if torn:
+                await _commit(files, other, torn, Rows())
+            if not files.left:
+                return
+
+
+def _is_torn(source: Source, known: Mapping[tuple[int, int], Checkpoint]) -> bool:
+    """Tell whether the end of a file was taken for torn; that its writer is gone is not found out a second time."""
+    before = known.get(source.checkpoint.identity.locator)
+    return (
+        before is not None
+        and before.source_id == source.checkpoint.source_id
+        and before.position > source.checkpoint.position
+    )
 
 
 async def _commit(files: Files, other: Store, portions: Sequence[Portion], rows: Rows) -> None:
