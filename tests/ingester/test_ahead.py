@@ -193,6 +193,22 @@ def test_it_rests(monkeypatch: pytest.MonkeyPatch) -> None:
         assert one._process is not None
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_ends_a_whole_group_is_for_who_started_it(number: int) -> None:
+    """It answers on: who asked ends in order, and ends it then."""
+    pieces = [Piece("s", 0, dumps(*kept.story("w", ["e"])))]
+
+    async def run() -> None:
+        with started() as (one, pid):
+            await one.begin(pieces).tallies()
+            os.kill(pid, number)
+            folding = one.begin(pieces)
+            assert fold_pieces(pieces) == (await folding.tallies(), folding.rows())
+            assert not is_gone(pid)
+
+    asyncio.run(run())
+
+
 def test_it_ends_with_who_started_it() -> None:
     """Also where that was killed."""
     program = (

@@ -176,7 +176,8 @@ def _read(stream: IO[bytes], length: int | None = None) -> bytes:
 
 def main() -> None:
     """Fold what comes in, until nothing comes any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who asks; it ends this one when it ends.
+    for number in (signal.SIGINT, signal.SIGTERM):  # To a whole group: they are for who asks, and it ends this one.
+        signal.signal(number, signal.SIG_IGN)
     given, taken, asker = sys.stdin.buffer, sys.stdout.buffer, int(sys.argv[1])
     with contextlib.suppress(EOFError, BrokenPipeError):
         while _is_asked(given, asker):
