@@ -30,6 +30,8 @@ class Action(StrEnum):
     """An error that nobody expects."""
     DIE = "die"
     """An error that nobody can catch: a kill within the process of a test."""
+    CALL = "call"
+    """What the test wants to happen meanwhile."""
 
 
 class Died(BaseException):
@@ -81,6 +83,7 @@ class Failpoints:
     def __init__(self, wanted: Failpoint | None = None) -> None:
         self.times: Counter[str] = Counter()
         self._wanted = wanted
+        self._call: Callable[[], None] = lambda: None
         self._pid = os.getpid()
 
     def reach(self, place: str) -> None:
@@ -97,13 +100,16 @@ class Failpoints:
             raise OSError(errno.EIO, "a failpoint")
         elif wanted.action is Action.DIE:
             raise Died
+        elif wanted.action is Action.CALL:
+            self._call()
         else:
             raise RuntimeError("a failpoint")
 
-    def arm(self, wanted: Failpoint | None) -> None:
+    def arm(self, wanted: Failpoint | None, call: Callable[[], None] = lambda: None) -> None:
         """Want another failpoint from now on, and count anew."""
         self.times.clear()
         self._wanted = wanted
+        self._call = call
 
     def install(self, put: Callable[[Any, str, Any], None] = setattr) -> None:
         """Wrap all places; `put` sets an attribute, for the rest of the process or for less."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gzip
+import inspect
 import itertools
 import os
 import shutil
@@ -32,6 +33,20 @@ from tracklog.ingester.store import Store
 
 NAMES = st.sampled_from(["a.jsonl", "b.jsonl", "c.log", "sub/a.jsonl", "sub/deep/d.ndjson", "other"])
 HANDS = st.sampled_from(["h0", "h1", "foreign"])
+CHANGES = st.sampled_from(
+    [
+        "append",
+        "begin_line",
+        "finish_line",
+        "rename",
+        "copy_and_truncate",
+        "truncate",
+        "write_anew",
+        "delete",
+        "compress",
+        "link",
+    ]
+)
 
 
 class Machine(RuleBasedStateMachine):
@@ -219,6 +234,29 @@ class Machine(RuleBasedStateMachine):
             self.world.failpoints.arm(None)
         self.stop()
 
+    @rule(
+        place=st.sampled_from(PLACES),
+        after=st.booleans(),
+        time=st.integers(1, 6),
+        change=CHANGES,
+        name=NAMES,
+        hand=HANDS,
+        part=st.floats(0.05, 0.95),
+    )
+    def change(self, place: str, after: bool, time: int, change: str, name: str, hand: str, part: float) -> None:
+        """Change a file while the ingester is at one of its steps, if it comes by."""
+        given = {"name": name, "hand": hand, "part": part, "count": 5, "zstd": after, "keep": False, "symbolic": after}
+        method = getattr(self, change)
+        wanted = {key: value for key, value in given.items() if key in inspect.signature(method).parameters}
+        failpoint = Failpoint(f"{place}{'>' if after else '<'}", time, Action.CALL)
+        self.world.failpoints.arm(failpoint, lambda: method(**wanted))
+        try:
+            with contextlib.suppress(DatabaseUnreachableError):
+                self.runner.run(self.started().run_once())
+        finally:
+            self.world.failpoints.arm(None)
+        self.look()
+
     @rule(place=st.sampled_from(PLACES), time=st.integers(1, 4))
     def kill_another(self, place: str, time: int) -> None:
         """Kill a process that ingests the same files beside the one that runs."""
@@ -384,6 +422,14 @@ async def _prepare(url: str) -> None:
     await store.close()
 
 
+@pytest.fixture(params=["large", "small"])
+def batches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a batch hold all there is, or a few lines, so that the next one is read and folded ahead."""
+    if request.param == "small":
+        for name in ("files._BATCH_BYTES", "files._TURN_BYTES", "read._STEP_BYTES"):
+            monkeypatch.setattr(f"tracklog.ingester.{name}", 1000)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def world(
     request: pytest.FixtureRequest,
@@ -391,6 +437,7 @@ def world(
     nursery: Nursery,
     record: Record,
     monkeypatch: pytest.MonkeyPatch,
+    batches: None,
 ) -> World:
     """Give the machine what it works on, on either database."""
     failpoints = Failpoints()
@@ -412,7 +459,7 @@ def test_any_sequence_of_events(world: World) -> None:
     run_state_machine_as_test(
         There,
         settings=settings(
-            max_examples=LENGTH or 12,
+            max_examples=LENGTH or 8,
             stateful_step_count=50 if LENGTH else 25,
             deadline=None,
             suppress_health_check=list(HealthCheck),
