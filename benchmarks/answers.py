@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from tracklog.ingester.measures import Measures
+from tracklog.ingester.measures import Window
 from tracklog.ingester.migrate import upgrade
 
 AGENTS: Final = ("PsychologistAgent", "PlannerAgent", "WriterAgent", "CriticAgent", "SearchAgent", "EditorAgent")
@@ -30,8 +30,8 @@ _CALLS: Final = (
     "INSERT INTO agent_llm_calls (execution_id, call_id, model, field_ranks, request_key, end_key, started_at,"
     " tokens_used, latency_ms, completed_at) VALUES (?, ?, 'a-model', '09', ?, ?, ?, ?, ?, ?)"
 )
-_MINUTES_OF: Final = "INSERT INTO agent_performance_metrics VALUES (?, ?, 60, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_HOURS_OF: Final = "INSERT INTO agent_performance_hours VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_MINUTES_OF: Final = "INSERT INTO agent_performance_metrics VALUES (?, ?, 60, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_HOURS_OF: Final = "INSERT INTO agent_performance_hours VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def make(directory: Path, executions: int, *, logs: int = 14) -> None:
@@ -46,7 +46,7 @@ def make(directory: Path, executions: int, *, logs: int = 14) -> None:
     chance = random.Random(1)
     begin = dt.datetime.now(dt.UTC).replace(second=0, microsecond=0) - dt.timedelta(days=_DAYS, minutes=5)
     made = 0
-    hours: defaultdict[tuple[str, str], Measures] = defaultdict(Measures)
+    hours: defaultdict[tuple[str, str], Window] = defaultdict(Window)
     for minute in range(_MINUTES):
         start = begin + dt.timedelta(minutes=minute)
         count = executions * (minute + 1) // _MINUTES - made
@@ -65,10 +65,15 @@ def make(directory: Path, executions: int, *, logs: int = 14) -> None:
                 for call in ("1", "2")
             ),
         )
-        measured = {agent: Measures.of(some) for agent, some in sorted(by_agent.items())}
-        connection.executemany(_MINUTES_OF, ((agent, _text(start), *one.values()) for agent, one in measured.items()))
-        for agent, one in measured.items():
-            hours[agent, _text(start.replace(minute=0))].add(one)
+        for agent, some in sorted(by_agent.items()):
+            counted = Window()
+            for one in (counted, hours[agent, _text(start.replace(minute=0))]):
+                for execution in some:
+                    one.total.count(execution)
+                    one.by_method["run"].count(execution)
+                    for _ in range(2):
+                        one.by_model["a-model"].count(_call_of(execution))
+            connection.execute(_MINUTES_OF, (agent, _text(start), *counted.values()))
         if minute % 1000 == 0:
             connection.commit()
     connection.executemany(_HOURS_OF, ((*window, *total.values()) for window, total in hours.items()))
@@ -116,6 +121,19 @@ def _executions(
             time,
             key,
         )
+
+
+def _call_of(execution: dict[str, Any]) -> dict[str, Any]:
+    """Give what is counted of one of the two calls of an execution."""
+    return {
+        "status": "success",
+        "error_type": None,
+        "duration_ms": execution["llm_latency_ms"] / 2,
+        "llm_calls": None,
+        "llm_tokens_used": execution["llm_tokens_used"] // 2,
+        "llm_latency_ms": None,
+        "llm_timed_calls": None,
+    }
 
 
 def _text(time: dt.datetime) -> str:

@@ -113,18 +113,25 @@ class Stored:
 
     def call(self, execution_id: str, call_id: str, *, answered: bool = True, **columns: Any) -> None:
         """Insert an LLM call."""
+        self.calls({"execution_id": execution_id, "call_id": call_id, "answered": answered, **columns})
+
+    def calls(self, *rows: dict[str, Any]) -> None:
+        """Insert LLM calls."""
+        self.insert(schema.agent_llm_calls, *map(self._call, rows))
+
+    def _call(self, columns: dict[str, Any]) -> dict[str, Any]:
         self._seq += 1
-        row = {
-            "execution_id": execution_id,
-            "call_id": call_id,
+        columns = dict(columns)
+        answered = columns.pop("answered")
+        return {
             "model": "gpt-5.1",
             "field_ranks": "00",
             "request_key": f"{self._seq:09d}",
             "end_key": f"{self._seq:09d} end" if answered else None,
             "started_at": NOW,
             "completed_at": NOW if answered else None,
+            **columns,
         }
-        self.insert(schema.agent_llm_calls, {**row, **columns})
 
     def links(self, *pairs: tuple[str, str], **columns: Any) -> None:
         """Insert links of call chains, each a parent and a child, in the order they came."""

@@ -24,7 +24,7 @@ from tracklog.ingester import schema
 from tracklog.ingester.database import open_reader
 from tracklog.ingester.decode import Event, Rejected, decode, written
 from tracklog.ingester.fold import LOG_COLUMNS, Changes
-from tracklog.ingester.measures import Measures
+from tracklog.ingester.measures import Measures, Window
 from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS, Rules
 from tracklog.ingester.ranges import Ranges
 from tracklog.ingester.store import Store
@@ -34,7 +34,7 @@ Row = dict[str, Any]
 Key = tuple[str, str, int]
 """What tells a log row from all others: execution, writer, seq."""
 
-Window = tuple[str, dt.datetime]
+Place = tuple[str, dt.datetime]
 """An agent, and the beginning of a minute or an hour."""
 
 _JSON: Final = frozenset(
@@ -244,26 +244,63 @@ async def _compare_rolled(database: str) -> None:
     dirty = await _windows(database, "tracklog_dirty_windows")
     minutes = await _windows(database, "agent_performance_metrics")
     hours = await _windows(database, "agent_performance_hours")
-    wanted: dict[Window, list[Row]] = defaultdict(list)
-    for row in await fetch_rows(database, "agent_executions"):
+    wanted: dict[Place, Window] = defaultdict(Window)
+    owners = {row["execution_id"]: row for row in await fetch_rows(database, "agent_executions")}
+    for row in owners.values():
         if row["created_at"] is not None:  # Without a time it is in no window.
-            wanted[row["agent_name"] or "", row["created_at"].replace(second=0, microsecond=0)].append(row)
+            wanted[_minute(row)].total.count(row)
+            wanted[_minute(row)].by_method[row["method"] or ""].count(row)
+    for call in await fetch_rows(database, "agent_llm_calls"):
+        if (owner := owners[call["execution_id"]])["created_at"] is not None:
+            wanted[_minute(owner)].by_model[call["model"] or ""].count(_as_execution(call))
     dirty |= await _windows(database, "tracklog_dirty_windows")  # Whoever rolls up meanwhile only takes marks away.
     assert sorted(wanted.keys() - dirty.keys()) == sorted(minutes.keys() - dirty.keys())
-    summed: dict[Window, Measures] = defaultdict(Measures)
-    for (agent, start), rows in wanted.items():
-        summed[agent, start.replace(minute=0)].add(Measures.of(rows))
+    summed: dict[Place, Window] = defaultdict(Window)
+    for (agent, start), counted in wanted.items():
+        hour = summed[agent, start.replace(minute=0)]
+        hour.total.add(counted.total)
+        for name, one in counted.by_method.items():
+            hour.by_method[name].add(one)
+        for name, one in counted.by_model.items():
+            hour.by_model[name].add(one)
         if (agent, start) not in dirty:
-            _same_measures(Measures.of(rows), minutes[agent, start])
+            _same_figures(counted, minutes[agent, start])
     waiting = {(agent, start.replace(minute=0)) for agent, start in dirty}
     assert sorted(summed.keys() - waiting) == sorted(hours.keys() - waiting)
-    for hour in summed.keys() - waiting:
-        _same_measures(summed[hour], hours[hour])
+    for window in summed.keys() - waiting:
+        _same_figures(summed[window], hours[window])
 
 
-async def _windows(database: str, name: str) -> dict[Window, Row]:
+def _as_execution(call: Row) -> Row:
+    """Give what is counted of an LLM call, under the names that this has of an execution."""
+    failed = call["error_type"] is not None or call["error_message"] is not None
+    return {
+        "status": "failed" if failed else "unanswered" if call["end_key"] is None else "success",
+        "error_type": call["error_type"],
+        "duration_ms": call["latency_ms"],
+        "llm_calls": None,
+        "llm_tokens_used": call["tokens_used"],
+        "llm_latency_ms": None,
+        "llm_timed_calls": None,
+    }
+
+
+def _minute(execution: Row) -> Place:
+    return execution["agent_name"] or "", execution["created_at"].replace(second=0, microsecond=0)
+
+
+async def _windows(database: str, name: str) -> dict[Place, Row]:
     """Give the rows of a table by agent and time."""
     return {(row["agent_name"], row["window_start"]): row for row in await fetch_rows(database, name)}
+
+
+def _same_figures(expected: Window, row: Row) -> None:
+    """Compare a window with what was counted: all together, by method, and by model."""
+    _same_measures(expected.total, row)
+    for figures, there in ((expected.by_method, row["by_method"]), (expected.by_model, row["by_model"])):
+        assert sorted(figures) == sorted(there)
+        for name, one in figures.items():
+            _same_measures(one, there[name])
 
 
 def _same_measures(expected: Measures, row: Row) -> None:

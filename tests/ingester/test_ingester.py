@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from ingester import kept
 from ingester.lines import dumps, stamped
 from tracklog.ingester import DatabaseUnreachableError, Ingester, SourceNotFoundError, schema
 from tracklog.ingester.database import open_reader
@@ -332,6 +333,32 @@ def test_rollups_are_counted_from_the_rows(database: str, tmp_path: Path) -> Non
             assert durations == pytest.approx(sum(row["duration_sum_ms"] for row in rollup))
 
     asyncio.run(run())
+
+
+def test_rollups_are_broken_down_by_method_and_model(database: str, tmp_path: Path) -> None:
+    """What stands under a name is counted as the whole is; calls have their latency for a duration."""
+    lines = kept.story("a", ["a1", "a2"])
+    more = {"kind": "llm.error", "call_id": "d", "model": "n", "error_type": "RateLimitError", "latency_ms": 5.0}
+    failed = stamped("a", len(lines) + 1, at=2, execution_id="a2", method="run", **more)
+    unanswered = stamped("a", len(lines) + 2, at=3, execution_id="a2", kind="llm.request", call_id="e", model="n")
+    (tmp_path / "a.jsonl").write_bytes(dumps(*lines, failed, unanswered))
+    kept.ingest(database, tmp_path)
+
+    async def run() -> None:
+        (minute,) = await rows_of(database, "agent_performance_metrics")
+        (hour,) = await rows_of(database, "agent_performance_hours")
+        for row in (minute, hour):
+            assert {"": 1, "run": 1} == {name: one["duration_count"] for name, one in row["by_method"].items()}
+            assert {"success": 2} == row["by_model"]["m"]["status_counts"]
+            assert (2, 3.0, 14) == tuple(row["by_model"]["m"][name] for name in _FIGURES)
+            assert {"failed": 1, "unanswered": 1} == row["by_model"]["n"]["status_counts"]
+            assert {"RateLimitError": 1} == row["by_model"]["n"]["error_counts"]
+            assert (1, 5.0, 0) == tuple(row["by_model"]["n"][name] for name in _FIGURES)
+
+    asyncio.run(run())
+
+
+_FIGURES = ("duration_count", "duration_sum_ms", "llm_tokens")
 
 
 def test_a_torn_last_line_is_quarantined_when_its_writer_is_gone(database: str, tmp_path: Path) -> None:

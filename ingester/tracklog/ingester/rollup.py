@@ -1,16 +1,16 @@
-"""Performance by agent: the minutes that changed counted anew, and their hours summed up from the minutes."""
+"""Performance by agent, method and model: changed minutes are counted anew, and hours are summed up from minutes."""
 
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Table, and_, delete, or_, select, tuple_
+from sqlalchemy import ColumnElement, Table, and_, delete, func, literal_column, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracklog.ingester import bulk, schema
-from tracklog.ingester.measures import COUNTED, HOUR, MINUTE, Measures, sums
-from tracklog.ingester.store import Store, limit_waiting
+from tracklog.ingester.measures import HOUR, MINUTE, Measures, Window, added, joined, of_calls, of_executions, sums
+from tracklog.ingester.store import Store, limit_waiting, minute_of
 
 SETTLING: Final = dt.timedelta(minutes=2)
 """A minute is rolled up when it is this old; before, it would be done again with each batch."""
@@ -23,8 +23,8 @@ _WINDOWS_PER_STATEMENT: Final = 50
 _LOCK: Final = 0x726F_6C6C
 """The advisory lock that lets one ingester at a time roll up, so that no earlier count overwrites a later one."""
 
-_Window = tuple[str, dt.datetime]
-"""The agent's name, "" where no line named it, and the beginning."""
+_Key = tuple[str, dt.datetime]
+"""A window's key: the agent's name, "" where no line named it, and the beginning."""
 
 
 async def roll_up(store: Store, *, before: dt.datetime | None = None) -> int:
@@ -40,8 +40,8 @@ async def roll_up(store: Store, *, before: dt.datetime | None = None) -> int:
                 return 0
         minutes = await _take(connection, before)
         # A batch that committed while its mark was being taken is seen by the statements from here on.
-        counted = await _counted(connection, minutes)
-        rows = [(minute, (_SECONDS, *counted[minute].values()) if minute in counted else None) for minute in minutes]
+        found = await _counted(connection, minutes)
+        rows = [(minute, (_SECONDS, *found[minute].values()) if minute in found else None) for minute in minutes]
         await _put(connection, schema.agent_performance_metrics, rows)
         hours = sorted({(agent, start.replace(minute=0)) for agent, start in minutes})
         summed = [(window, await _summed(connection, *window)) for window in hours]
@@ -52,7 +52,7 @@ async def roll_up(store: Store, *, before: dt.datetime | None = None) -> int:
 _SECONDS: Final = int(MINUTE.total_seconds())
 
 
-async def _take(connection: AsyncConnection, before: dt.datetime | None) -> list[_Window]:
+async def _take(connection: AsyncConnection, before: dt.datetime | None) -> list[_Key]:
     dirty = schema.tracklog_dirty_windows
     query = select(dirty.c.agent_name, dirty.c.window_start).distinct()
     if before is not None:
@@ -64,39 +64,61 @@ async def _take(connection: AsyncConnection, before: dt.datetime | None) -> list
     return windows
 
 
-async def _counted(connection: AsyncConnection, minutes: Sequence[_Window]) -> dict[_Window, Measures]:
-    """Count the executions of some minutes; those without any are left out."""
+async def _counted(connection: AsyncConnection, minutes: Sequence[_Key]) -> dict[_Key, Window]:
+    """Count the executions of some minutes, and their LLM calls; minutes without any are left out."""
     table = schema.agent_executions.c
-    columns = [table.agent_name, table.created_at, *(table[name] for name in COUNTED)]
-    counted: dict[_Window, Measures] = defaultdict(Measures)
+    key: dict[str, ColumnElement[Any]] = {
+        "agent": table.agent_name,
+        "start": literal_column(minute_of(connection, "created_at"), schema.Time),
+    }
+    executions = of_executions(**key, name=table.method)
+    calls = of_calls(**key, name=schema.agent_llm_calls.c.model)
+    found: dict[_Key, Window] = defaultdict(Window)
     for place in range(0, len(minutes), _WINDOWS_PER_STATEMENT):
-        conditions = [
-            and_(
-                table.agent_name == agent if agent else table.agent_name.is_(None),
-                table.created_at >= start,
-                table.created_at < start + MINUTE,
+        these = or_(
+            *(
+                and_(
+                    table.agent_name == agent if agent else table.agent_name.is_(None),
+                    table.created_at >= start,
+                    table.created_at < start + MINUTE,
+                )
+                for agent, start in minutes[place : place + _WINDOWS_PER_STATEMENT]
             )
-            for agent, start in minutes[place : place + _WINDOWS_PER_STATEMENT]
-        ]
-        for row in (await connection.execute(select(*columns).where(or_(*conditions)))).mappings():
-            minute = row["created_at"].replace(second=0, microsecond=0)
-            counted[row["agent_name"] or "", minute].count(row)
-    return counted
+        )
+        for row in (await connection.execute(executions.where(these))).mappings():
+            window, measures = found[row["agent"] or "", row["start"]], Measures.counted(row)
+            window.total.add(measures)
+            window.by_method[row["name"] or ""].add(measures)
+        for row in (await connection.execute(calls.where(these))).mappings():
+            window = found[row["agent"] or "", row["start"]]
+            window.by_model[row["name"] or ""].add(Measures.counted(row))
+    return found
 
 
 async def _summed(connection: AsyncConnection, agent: str, start: dt.datetime) -> tuple[Any, ...] | None:
     """Add up the minutes of an hour; None if there are none."""
     table = schema.agent_performance_metrics
+    broken_down = table.c.by_method, table.c.by_model
     query = (
-        select(*sums(table))
+        select(
+            *sums(table),
+            *joined(*broken_down),
+            func.count().label("minutes"),
+            *(func.count(column).label(f"with_{column.name}") for column in broken_down),
+        )
         .where(table.c.agent_name == agent, table.c.window_start >= start, table.c.window_start < start + HOUR)
         .group_by(table.c.agent_name)
     )
     row = (await connection.execute(query)).mappings().one_or_none()
-    return Measures.summed(row).values() if row is not None else None
+    if row is None:
+        return None
+    return (
+        *Measures.summed(row).values(),
+        *(added(row[column.name]) if row[f"with_{column.name}"] == row["minutes"] else None for column in broken_down),
+    )
 
 
-async def _put(connection: AsyncConnection, table: Table, rows: Sequence[tuple[_Window, Sequence[Any] | None]]) -> None:
+async def _put(connection: AsyncConnection, table: Table, rows: Sequence[tuple[_Key, Sequence[Any] | None]]) -> None:
     """Put rows in the place of what a rollup has of their windows; None takes it away."""
     columns = [column.name for column in table.columns]
     settings = ", ".join(f"{name} = excluded.{name}" for name in columns[2:])

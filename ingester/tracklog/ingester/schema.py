@@ -62,7 +62,7 @@ class JsonText(TypeDecorator[Any]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(JSON() if dialect.name == "postgresql" else Text())
+        return dialect.type_descriptor(JSON(none_as_null=True) if dialect.name == "postgresql" else Text())
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         if value is None or dialect.name == "postgresql":
@@ -85,7 +85,7 @@ metadata = MetaData()
 
 
 def _measures() -> list[Column[Any]]:
-    """Give the columns of `measures.Measures`, in its order."""
+    """Give the columns of `measures.Window`, in the order of its values."""
     return [
         Column("total_executions", BigInteger, nullable=False),
         Column("status_counts", Json, nullable=False, comment="{status: executions}"),
@@ -99,6 +99,8 @@ def _measures() -> list[Column[Any]]:
         Column("llm_tokens", BigInteger, nullable=False),
         Column("llm_latency_count", BigInteger, nullable=False),
         Column("llm_latency_sum_ms", Millis, nullable=False),
+        Column("by_method", Json, comment="{method: the same of its executions}; null where there are very many"),
+        Column("by_model", Json, comment="{model: the same of its LLM calls}; null where there are very many"),
     ]
 
 

@@ -216,13 +216,15 @@ async def limit_waiting(connection: AsyncConnection) -> None:
 
 async def mark_windows(connection: AsyncConnection, touched: Iterable[str], host: str, now: dt.datetime) -> None:
     """Note the minutes of these executions as dirty: until they are rolled up, readers take them from the rows."""
-    minute = _MINUTE_SQLITE if bulk.is_sqlite(connection) else _MINUTE_POSTGRESQL
-    sql = _MARK_WINDOWS.format(created=minute.format("created_at"), moved=minute.format("moved_at"), keys="{keys}")
-    await bulk.fetch(connection, sql, touched, host, now)
+    created, moved = minute_of(connection, "created_at"), minute_of(connection, "moved_at")
+    await bulk.fetch(connection, _MARK_WINDOWS.format(created=created, moved=moved, keys="{keys}"), touched, host, now)
 
 
-_MINUTE_SQLITE: Final = "strftime('%Y-%m-%d %H:%M:00.000000', {0})"
-_MINUTE_POSTGRESQL: Final = "date_trunc('minute', {0})"
+def minute_of(connection: AsyncConnection, column: str) -> str:
+    """Give the SQL for the beginning of the minute that a column's time lies in."""
+    if bulk.is_sqlite(connection):
+        return f"strftime('%Y-%m-%d %H:%M:00.000000', {column})"
+    return f"date_trunc('minute', {column})"
 
 
 # A row that moves to another minute or agent leaves a mark of where it was counted before: SET sees the old row.

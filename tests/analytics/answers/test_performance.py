@@ -14,7 +14,7 @@ from analytics.stored import NOW, Stored, ago
 from tracklog.analytics import ExecutionAnalytics, Record
 from tracklog.analytics.answers import measured
 from tracklog.ingester import schema
-from tracklog.ingester.measures import Measures
+from tracklog.ingester.measures import Window
 
 
 def minute(time: dt.datetime) -> dt.datetime:
@@ -33,6 +33,7 @@ def some_executions(count: int = 400) -> list[dict[str, Any]]:
             {
                 "execution_id": f"e{number}",
                 "agent_name": chance.choice(["Editor", "Critic", None]),
+                "method": chance.choice(["read", "write", None]),
                 "vault_id": chance.choice(["v1", "v2"]),
                 "status": status,
                 "error_type": chance.choice(["ValueError", "KeyError", None]) if status == "failed" else None,
@@ -47,46 +48,100 @@ def some_executions(count: int = 400) -> list[dict[str, Any]]:
     return rows
 
 
-def roll_up(stored: Stored, rows: list[dict[str, Any]], *, dirty: float) -> None:
-    """Store the rollup of all minutes and hours; the share `dirty` of minutes with wrong numbers, and marks of it."""
+def some_calls(rows: list[dict[str, Any]], count: int = 400) -> list[dict[str, Any]]:
+    """Make LLM calls of some executions, to three models, of which some were not answered, or by an error."""
+    chance = random.Random(5)
+    calls = []
+    for number in range(count):
+        error = chance.choice([None, None, "RateLimitError", "TimeoutError"])
+        calls.append(
+            {
+                "execution_id": chance.choice(rows)["execution_id"],
+                "call_id": f"c{number}",
+                "model": chance.choice(["small", "large", None]),
+                "latency_ms": chance.lognormvariate(6, 2),
+                "error_type": error,
+                "answered": error is not None or chance.random() < 0.8,
+                "tokens_used": chance.choice([None, 100]),
+            }
+        )
+    return calls
+
+
+def roll_up(
+    stored: Stored,
+    rows: list[dict[str, Any]],
+    calls: list[dict[str, Any]] | None = None,
+    *,
+    dirty: float,
+    broken_down_since: dt.datetime | None = None,
+) -> None:
+    """Store the rollup of all minutes and hours.
+
+    :param dirty: The share of minutes with wrong numbers, and marks of it.
+    :param broken_down_since: Earlier hours tell nothing by method and model, as those that an older version made.
+    """
     chance = random.Random(11)
     windows: dict[tuple[str, dt.datetime], list[dict[str, Any]]] = {}
     for row in rows:
         windows.setdefault((row["agent_name"] or "", minute(row["created_at"])), []).append(row)
+    calls_of: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for call in calls or []:
+        calls_of[call["execution_id"]].append(call)
     marks, minutes = [], []
-    hours: defaultdict[tuple[str, dt.datetime], Measures] = defaultdict(Measures)
+    hours: defaultdict[tuple[str, dt.datetime], Window] = defaultdict(Window)
     for (agent, start), members in windows.items():
         if chance.random() < dirty:
             members = members * 10
             marks.append((agent, start))
-        minutes.append({"window_seconds": 60, **rolled(agent, start, Measures.of(members))})
-        hours[agent, start.replace(minute=0)].add(Measures.of(members))
+        counted = Window()
+        for one in (counted, hours[agent, start.replace(minute=0)]):
+            for row in members:
+                one.total.count(row)
+                one.by_method[row["method"] or ""].count(row)
+                for call in calls_of[row["execution_id"]]:
+                    one.by_model[call["model"] or ""].count(as_execution(call))
+        minutes.append({"window_seconds": 60, **rolled(agent, start, counted)})
+    totals = [rolled(agent, start, total) for (agent, start), total in hours.items()]
+    for row in (*minutes, *totals):
+        if broken_down_since is not None and row["window_start"].replace(minute=0) < broken_down_since:
+            row["by_method"] = row["by_model"] = None
     stored.insert(schema.agent_performance_metrics, *minutes)
-    stored.insert(
-        schema.agent_performance_hours, *(rolled(agent, start, total) for (agent, start), total in hours.items())
-    )
+    stored.insert(schema.agent_performance_hours, *totals)
     if marks:
         stored.mark(*marks)
         stored.mark(*marks)  # As two ingesters do.
 
 
-def rolled(agent: str, start: dt.datetime, measures: Measures) -> dict[str, Any]:
+def as_execution(call: dict[str, Any]) -> dict[str, Any]:
+    """Give what is counted of an LLM call, under the names that this has of an execution."""
+    return {
+        "status": "failed" if call["error_type"] else "success" if call["answered"] else "unanswered",
+        "error_type": call["error_type"],
+        "duration_ms": call["latency_ms"],
+        "llm_calls": None,
+        "llm_tokens_used": call["tokens_used"],
+        "llm_latency_ms": None,
+        "llm_timed_calls": None,
+    }
+
+
+def rolled(agent: str, start: dt.datetime, counted: Window) -> dict[str, Any]:
     """Make the row of a rollup."""
-    columns = [column.name for column in schema.agent_performance_hours.columns]
-    row = dict(zip(columns, (agent, start, *measures.values()), strict=True))
-    return row | {name: orjson.loads(row[name]) for name in ("status_counts", "error_counts", "duration_histogram")}
+    columns = schema.agent_performance_hours.columns
+    return {
+        column.name: orjson.loads(value) if isinstance(column.type, schema.JsonText) and value else value
+        for column, value in zip(columns, (agent, start, *counted.values()), strict=True)
+    }
 
 
 def equal(one: Record, other: Record) -> None:
     """Compare two reports, but for where they come from; sums of floats may differ in their last digits."""
-    assert {**one, "source": None, "llm_stats": None, "avg_duration_ms": None} == {
-        **other,
-        "source": None,
-        "llm_stats": None,
-        "avg_duration_ms": None,
-    }
-    assert one.avg_duration_ms == pytest.approx(other.avg_duration_ms)
-    assert one.llm_stats == pytest.approx(other.llm_stats)
+    sums = "avg_duration_ms", "avg_latency_ms", "llm_stats"
+    apart = dict.fromkeys((*sums, "source"))
+    assert {**one, **apart} == {**other, **apart}
+    for name in sums:
+        assert one.get(name) == pytest.approx(other.get(name))
 
 
 def test_measures_of_one_agent(stored: Stored, analytics: ExecutionAnalytics) -> None:
@@ -143,28 +198,44 @@ _SPANS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("span", _SPANS, ids=["ever", "day", "before", "since", "minutes", "second"])
+@pytest.mark.parametrize("older", [False, True], ids=["whole", "older"])
 @pytest.mark.parametrize("dirty", [0.0, 0.3], ids=["clean", "dirty"])
 def test_the_rollup_and_the_rows_agree(
-    stored: Stored, analytics: ExecutionAnalytics, span: dict[str, Any], dirty: float, monkeypatch: pytest.MonkeyPatch
+    stored: Stored,
+    analytics: ExecutionAnalytics,
+    span: dict[str, Any],
+    dirty: float,
+    older: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What comes from the rollup, and from the rows where minutes wait or are cut, is what the rows alone say."""
+    """What comes from the rollup, and from the rows where minutes wait, are cut or do not tell, is what rows say."""
     rows = some_executions()
+    calls = some_calls(rows)
     stored.executions(*rows, {"execution_id": "timeless", "agent_name": "Editor", "created_at": None}, mark=False)
+    stored.calls(*calls)
+    stored.call("timeless", "c", model="large")
+    roll_up(stored, rows, calls, dirty=dirty, broken_down_since=ago(hours=5) if older else None)
     names = [None, "Editor", "Critic"]
-    roll_up(stored, rows, dirty=dirty)
-    from_both = [analytics.analyze_agent_performance(name, **span) for name in names]
-    by_agent, by_hour = analytics.performance_by_agent(**span), analytics.performance_by("hour", **span)
+
+    def ask() -> dict[str, list[Record]]:
+        return {
+            "total": [analytics.analyze_agent_performance(name, **span) for name in names],
+            "agent": analytics.performance_by_agent(**span),
+            "hour": analytics.performance_by("hour", **span),
+            "method": [one for name in names for one in analytics.performance_by("method", agent_name=name, **span)],
+            "model": [one for name in names for one in analytics.performance_by_model(agent_name=name, **span)],
+        }
+
+    from_both = ask()
     monkeypatch.setattr(measured, "_MAX_SPANS", -1)  # Any number of spans is too many now.
-    from_rows = [analytics.analyze_agent_performance(name, **span) for name in names]
+    from_rows = ask()
     if span != _SPANS[-1]:
-        assert {report.source for report in from_both} <= {"rollup", "both"}
-    assert {report.source for report in from_rows} == {"rows"}
-    for one, other in zip(from_both, from_rows, strict=True):
-        equal(one, other)
-    for one, other in zip(by_agent, analytics.performance_by_agent(**span), strict=True):
-        equal(one, other)
-    for one, other in zip(by_hour, analytics.performance_by("hour", **span), strict=True):
-        equal(one, other)
+        assert {report.source for report in from_both["total"]} <= {"rollup", "both"}
+        assert older or {report.source for report in from_both["method"]} & {"rollup", "both"}
+    assert {"rows"} == {report.source for by in ("total", "method") for report in from_rows[by]}
+    for by, reports in from_both.items():
+        for one, other in zip(reports, from_rows[by], strict=True):
+            equal(one, other)
 
 
 def test_percentiles_are_within_one_percent(stored: Stored, analytics: ExecutionAnalytics) -> None:

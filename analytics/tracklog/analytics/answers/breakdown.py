@@ -1,21 +1,13 @@
 """Measure executions by method or hour, and LLM calls by model."""
 
 import datetime as dt
-from collections import defaultdict
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import func, select
-
-from tracklog.analytics.answers.measured import count, durations, measure
+from tracklog.analytics.answers.measured import measure
 from tracklog.analytics.answers.performance import report
-from tracklog.analytics.query import Period, Query, key, period, unindexed
+from tracklog.analytics.query import Query, period
 from tracklog.analytics.record import Record
-from tracklog.ingester.measures import Measures
-from tracklog.ingester.schema import agent_executions, agent_llm_calls
-
-_executions = agent_executions.c
-_calls = agent_llm_calls.c
 
 
 def performance_by(
@@ -42,11 +34,10 @@ def performance_by(
             for hour, one in sorted(by_hour.items(), key=lambda item: item[0] or last)
             if one.measures.status_counts.total()
         ]
-    columns = [unindexed(_executions.agent_name), _executions.method]
-    measures: dict[tuple[str | None, str | None], Measures] = defaultdict(Measures)
-    for of, counted in (yield from count(columns, *_chosen(when, vault_id, agent_name))):
-        measures[of].add(counted)
-    reports = [Record(report(one, agent), method=method) for (agent, method), one in measures.items()]
+    by_method = yield from measure(agent_name, vault_id, when, "method")
+    reports = [
+        Record(report(one.measures, agent, one.sources), method=method) for (agent, method), one in by_method.items()
+    ]
     return sorted(reports, key=lambda one: (-one["total_executions"], one["agent_name"] or "", one["method"] or ""))
 
 
@@ -64,32 +55,8 @@ def performance_by_model(
         ``failed``, ``unanswered``), `total_tokens`, `avg_latency_ms`, `p50_latency_ms`, `p95_latency_ms`,
         `p99_latency_ms` (None without any, else within 1 %) and `common_errors`.
     """
-    joined = agent_llm_calls.join(agent_executions, _calls.execution_id == _executions.execution_id)
-    ended, failed = _calls.end_key.is_not(None), _calls.error_type.is_not(None) | _calls.error_message.is_not(None)
-    rows = yield (
-        select(
-            _calls.model,
-            ended.label("has_ended"),
-            failed.label("has_failed"),
-            _calls.error_type,
-            func.count().label("calls"),
-            func.sum(_calls.tokens_used).label("tokens"),
-            durations(_calls.latency_ms).label("latencies"),
-        )
-        .select_from(joined)
-        .where(*_chosen(period(hours, since, until), vault_id, agent_name))
-        .group_by(_calls.model, ended, failed, _calls.error_type)
-    )
-    measures: dict[str | None, Measures] = defaultdict(Measures)
-    for row in rows:
-        one = measures[row["model"]]
-        status = "failed" if row["has_failed"] else "success" if row["has_ended"] else "unanswered"
-        one.status_counts[status] += row["calls"]
-        if row["error_type"] is not None:
-            one.error_counts[row["error_type"]] += row["calls"]
-        one.count_durations(row["latencies"])
-        one.llm_tokens += int(row["tokens"] or 0)
-    reports = [(model, report(one, None)) for model, one in measures.items()]
+    by_model = yield from measure(agent_name, vault_id, period(hours, since, until), "model")
+    reports = [(model, report(one.measures, None)) for model, one in by_model.items()]
     reports.sort(key=lambda pair: (-pair[1]["total_executions"], pair[0] or ""))
     return [
         Record(
@@ -106,12 +73,3 @@ def performance_by_model(
         )
         for model, one in reports
     ]
-
-
-def _chosen(when: Period, vault_id: str | UUID | None, agent_name: str | None) -> list[Any]:
-    named = [
-        column == key(value)
-        for column, value in ((_executions.vault_id, vault_id), (_executions.agent_name, agent_name))
-        if value is not None
-    ]
-    return [*named, *when.has(_executions.created_at)]

@@ -5,23 +5,35 @@ both equals what is made from the rows alone.
 """
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, Text, and_, cast, func, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Table, and_, or_, select, true, tuple_
 
 from tracklog.analytics.query import Period, Query, chunks, key, unindexed
-from tracklog.ingester.measures import COUNTED, HOUR, MINUTE, Measures, sums
+from tracklog.ingester.measures import (
+    COUNTED,
+    HOUR,
+    MINUTE,
+    Measures,
+    add_up,
+    joined,
+    of_calls,
+    of_executions,
+    sums,
+)
 from tracklog.ingester.schema import (
     agent_executions,
+    agent_llm_calls,
     agent_performance_hours,
     agent_performance_metrics,
     tracklog_dirty_windows,
 )
 
-_executions = agent_executions.c
+_executions, _calls = agent_executions.c, agent_llm_calls.c
 _minutes, _hours = agent_performance_metrics, agent_performance_hours
 _dirty = tracklog_dirty_windows.c
 
@@ -47,14 +59,15 @@ class Measured:
         self.sources.update(sources)
 
 
-By = Literal["agent", "hour"]
+By = Literal["agent", "method", "model", "hour"]
 _Found = dict[Any, Measured]
 
 
 def measure(agent_name: str | None, vault_id: str | UUID | None, when: Period, by: By) -> Query[_Found]:
-    """Count the executions of a period, for each agent by its name, or for each hour by its beginning.
+    """Count the executions of a period, or their LLM calls.
 
-    What no line named an agent of, or gave a time, is under None.
+    :param by: For each agent by its name, for each method by its agent's name and its own, for each hour by its
+        beginning; or the calls for each model by its name. What no line named, or gave a time, is under None.
     """
     found: _Found = {}
     named = [_executions.agent_name == key(agent_name)] if agent_name is not None else []
@@ -71,10 +84,12 @@ def measure(agent_name: str | None, vault_id: str | UUID | None, when: Period, b
         .order_by(_dirty.agent_name, _dirty.window_start)
         .limit(_MAX_SPANS + 1)
     )
-    if len(waiting) > _MAX_SPANS:
+    minutes = [(row["agent_name"], row["window_start"]) for row in waiting]
+    if (by == "method" or by == "model") and len(minutes) <= _MAX_SPANS:
+        minutes = sorted({*minutes, *(yield from _not_broken_down(agent_name, whole, by))})
+    if len(minutes) > _MAX_SPANS:
         yield from _count_rows([and_(true(), *named, *when.has(_executions.created_at))], by, found)
         return found
-    minutes = [(row["agent_name"], row["window_start"]) for row in waiting]
     yield from _add_up_rollups(agent_name, whole, minutes, by, found)
     spans = [
         and_(
@@ -89,50 +104,6 @@ def measure(agent_name: str | None, vault_id: str | UUID | None, when: Period, b
         spans.append(and_(_executions.created_at.is_(None), *named))
     yield from _count_rows(spans, by, found)
     return found
-
-
-def count(columns: Sequence[ColumnElement[Any]], *conditions: ColumnElement[bool]) -> Query[list[tuple[Any, Measures]]]:
-    """Count the executions that meet the conditions, for each set of values of some columns, in SQL.
-
-    :return: The values, several times with some of the executions each.
-    """
-    names = [f"of_{place}" for place in range(len(columns))]
-    grouped = [*columns, _executions.status, _executions.error_type]
-    rows = yield (
-        select(
-            *(column.label(name) for column, name in zip(columns, names, strict=True)),
-            _executions.status,
-            _executions.error_type,
-            func.count().label("executions"),
-            func.sum(_executions.llm_calls).label("llm_calls"),
-            func.sum(_executions.llm_tokens_used).label("llm_tokens"),
-            func.sum(_executions.llm_timed_calls).label("latencies"),
-            func.sum(_executions.llm_latency_ms).label("latency_sum_ms"),
-            durations(_executions.duration_ms).label("durations"),
-        )
-        .where(*conditions)
-        .group_by(*grouped)
-    )
-    counted = []
-    for row in rows:
-        measures = Measures(
-            llm_calls=int(row["llm_calls"] or 0),
-            llm_tokens=int(row["llm_tokens"] or 0),
-            llm_latency_count=int(row["latencies"] or 0),
-            llm_latency_sum_ms=float(row["latency_sum_ms"] or 0.0),
-        )
-        measures.status_counts[row["status"]] = row["executions"]
-        if row["error_type"] is not None:
-            measures.error_counts[row["error_type"]] = row["executions"]
-        measures.count_durations(row["durations"])
-        counted.append((tuple(row[name] for name in names), measures))
-    return counted
-
-
-def durations(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Give all values of a column of durations as one text, for `Measures.count_durations`."""
-    # Tens of thousands of rows of one number each take longer than the numbers.
-    return func.aggregate_strings(cast(column, Text), ",")
 
 
 def _whole(when: Period, window: dt.timedelta) -> Period | None:
@@ -158,11 +129,11 @@ def _edges(when: Period, whole: Period) -> list[Period]:
     return [edge for edge in edges if edge.begin != edge.end]
 
 
-_Window = tuple[str, dt.datetime]
+_Key = tuple[str, dt.datetime]
 """The name under which the rollup has an agent, and when the minute or hour begins."""
 
 
-def _spans(windows: Iterable[_Window], length: dt.timedelta) -> list[tuple[str, Period]]:
+def _spans(windows: Iterable[_Key], length: dt.timedelta) -> list[tuple[str, Period]]:
     """Join windows of one agent that follow each other, given in order."""
     spans: list[tuple[str, Period]] = []
     for name, begin in windows:
@@ -173,8 +144,21 @@ def _spans(windows: Iterable[_Window], length: dt.timedelta) -> list[tuple[str, 
     return spans
 
 
+def _not_broken_down(agent_name: str | None, whole: Period, by: Literal["method", "model"]) -> Query[list[_Key]]:
+    """Give the minutes of a period in hours of which the rollup does not tell by method, or model, or not of all."""
+    named = [_hours.c.agent_name == key(agent_name)] if agent_name is not None else []
+    around = Period(_start(whole.begin, HOUR), whole.end)
+    rows = yield (
+        select(_hours.c.agent_name, _hours.c.window_start)
+        .where(_hours.c[f"by_{by}"].is_(None), *named, *around.has(_hours.c.window_start))
+        .limit(_MAX_SPANS + 1)
+    )
+    minutes = ((row["agent_name"], row["window_start"] + MINUTE * place) for row in rows for place in range(60))
+    return [one for one in minutes if _is_in(one[1], whole)]
+
+
 def _add_up_rollups(
-    agent_name: str | None, whole: Period, waiting: Sequence[_Window], by: By, found: _Found
+    agent_name: str | None, whole: Period, waiting: Sequence[_Key], by: By, found: _Found
 ) -> Query[None]:
     """Add up hours, and minutes where an hour is not whole or has some that wait to be made anew.
 
@@ -205,7 +189,7 @@ def _add_up(
     rollup: Table,
     agent_name: str | None,
     spans: Sequence[ColumnElement[bool]],
-    but: Sequence[_Window],
+    but: Sequence[_Key],
     by: By,
     found: _Found,
 ) -> Query[None]:
@@ -213,6 +197,9 @@ def _add_up(
     conditions = [rollup.c.agent_name == key(agent_name)] if agent_name is not None else []
     if but:
         conditions.append(tuple_(rollup.c.agent_name, rollup.c.window_start).not_in(but))
+    if by == "method" or by == "model":
+        yield from _add_up_broken_down(rollup, by, [or_(*spans), *conditions], found)
+        return
     of: ColumnElement[Any] = rollup.c.window_start
     if by == "agent":
         of = rollup.c.agent_name if agent_name is not None else unindexed(rollup.c.agent_name)
@@ -222,15 +209,33 @@ def _add_up(
         found.setdefault(one, Measured()).add(Measures.summed(row), ROLLUP)
 
 
+def _add_up_broken_down(
+    rollup: Table, by: Literal["method", "model"], conditions: Sequence[ColumnElement[bool]], found: _Found
+) -> Query[None]:
+    """Add up what windows have by method, for each agent, or by model."""
+    agent = unindexed(rollup.c.agent_name)
+    rows = yield (select(agent.label("agent"), *joined(rollup.c[f"by_{by}"])).where(*conditions).group_by(agent))
+    for row in rows:
+        measures: defaultdict[str, Measures] = defaultdict(Measures)
+        add_up(row[f"by_{by}"], measures)
+        for name, one in measures.items():
+            of = (row["agent"] or None, name or None) if by == "method" else name or None
+            found.setdefault(of, Measured()).add(one, ROLLUP)
+
+
 def _count_rows(spans: Sequence[ColumnElement[bool]], by: By, found: _Found) -> Query[None]:
     """Add the executions that meet any of the conditions, no two of which may meet on one."""
+    named: dict[str, ColumnElement[Any]] = {"agent": unindexed(_executions.agent_name)}
+    if by == "method":
+        named["method"] = _executions.method
     for some in chunks(spans, _SPANS):
-        if by == "agent":
-            for (name,), measures in (yield from count([unindexed(_executions.agent_name)], or_(*some))):
-                found.setdefault(name, Measured()).add(measures, ROWS)
+        if by == "hour":  # A row of each, as hours are not named alike by both databases.
+            for row in (yield select(*(_executions[name] for name in ("created_at", *COUNTED))).where(or_(*some))):
+                measured = found.setdefault(_start(row["created_at"], HOUR), Measured())
+                measured.sources.add(ROWS)
+                measured.measures.count(row)
             continue
-        rows = yield select(*(_executions[name] for name in ("created_at", *COUNTED))).where(or_(*some))
-        for row in rows:
-            measured = found.setdefault(_start(row["created_at"], HOUR), Measured())
-            measured.sources.add(ROWS)
-            measured.measures.count(row)
+        query = of_calls(model=_calls.model) if by == "model" else of_executions(**named)
+        for row in (yield query.where(or_(*some))):
+            of = (row["agent"], row["method"]) if by == "method" else row[by]
+            found.setdefault(of, Measured()).add(Measures.counted(row), ROWS)
