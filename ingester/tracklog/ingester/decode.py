@@ -12,15 +12,14 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from tracklog.ingester.shape import Shape, shape_of
 from tracklog.processors.line import MAX_ID_LENGTH, Kind
 
 _MAX_KEY_LENGTH: Final = 256
 """Names longer than this are shortened: PostgreSQL refuses an index entry of more than 2.7 kB."""
 
 _INT64: Final = range(-(1 << 63), 1 << 63)
-
-_KINDS: Final[Mapping[str, Kind]] = {kind.value: kind for kind in Kind}
-LLM_KINDS: Final = frozenset((Kind.LLM_REQUEST, Kind.LLM_RESPONSE, Kind.LLM_ERROR))
+_MOST: Final = _INT64[-1]
 
 _TIME_KEYS: Final = ("timestamp", "@timestamp", "time", "ts")
 """Where a foreign line may keep its time; `timestamp` is structlog's own."""
@@ -33,7 +32,6 @@ _DEEPEST: Final = 500
 
 _BACKSLASH: Final = 0x5C
 _NUL_ESCAPE: Final = b"\\u0000"
-_ALIAS: Final = "gen_ai."
 
 _SECOND: Final = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.", re.ASCII)
 """The beginning of a time as our writers state it, and as it stands in an event's key; it goes on as `123456Z`."""
@@ -56,11 +54,16 @@ class Event(NamedTuple):
     """In UTC, as `written` writes it."""
     key: str
     """Sorts lines by (time, writer, seq), byte by byte."""
-    kind: Kind | None
+    shape: Shape
     execution_id: str | None
     fields: dict[str, Any]
     offset: int
     """Where the line starts in its (decompressed) file, in bytes."""
+
+    @property
+    def kind(self) -> Kind | None:
+        """Say what it is about."""
+        return self.shape.kind
 
 
 _event: Final[Callable[[tuple[Any, ...]], Event]] = functools.partial(tuple.__new__, Event)
@@ -98,44 +101,52 @@ def decode(line: bytes, offset: int, *, time: str | None = None) -> Event | Reje
     if not text:
         return None
     try:
-        fields = _parse(text)
-    except (ValueError, RecursionError) as error:
-        return reject(line, offset, f"not JSON: {error}")
-    if not isinstance(fields, dict):
+        fields = orjson.loads(text)
+        if _BACKSLASH in text and _NUL_ESCAPE in text:  # The former is found out at once.
+            fields = _storable(fields)
+    except (ValueError, RecursionError) as refusal:
+        try:
+            fields = _parse_again(text)
+        except (ValueError, RecursionError) as error:
+            return reject(line, offset, f"not JSON: {refusal if isinstance(error, ValueError) else error}")
+    if fields.__class__ is not dict:
         return reject(line, offset, "not a JSON object")
     # What is opened is closed: a short line cannot be deep, and most are short.
     if len(text) > 2 * _DEEPEST and _openings(text) > _DEEPEST and _is_deeper(fields, _DEEPEST):
         return reject(line, offset, f"nested deeper than {_DEEPEST} levels")
     get: Callable[[str], Any] = fields.get
     execution_id = get("execution_id")
-    if execution_id is not None:
-        if not isinstance(execution_id, str):
-            execution_id = dumps(execution_id)
-        if len(execution_id) > MAX_ID_LENGTH:
-            return reject(line, offset, f"execution_id is longer than {MAX_ID_LENGTH} characters")
-    writer, seq, stated = get("writer"), get("seq"), get("timestamp")
-    moment, sortable = _canonical(stated) if isinstance(stated, str) else None, stated
+    if execution_id.__class__ is not str and execution_id is not None:
+        execution_id = dumps(execution_id)
+    if execution_id is not None and len(execution_id) > MAX_ID_LENGTH:
+        return reject(line, offset, f"execution_id is longer than {MAX_ID_LENGTH} characters")
+    stated, writer, seq, kind = get("timestamp"), get("writer"), get("seq"), get("kind")
+    is_text, sortable = stated.__class__ is str, stated
+    moment = _canonical(stated) if is_text else None
     if moment is None:
         other = _time_of(fields, time)
         moment = written(other) if other is not None else None
         sortable = f"{moment[:10]}T{moment[11:]}Z" if moment is not None else ""
+    # The time is the stamp's third part, without which these are somebody's own keys.
     stamped = (
-        isinstance(writer, str)
-        and _is_writer(writer)
-        and type(seq) is int
-        and 0 < seq < 1 << 63
-        # The stamp's third part, without which these are somebody's own keys.
-        and isinstance(stated, str)
+        is_text
         and moment is not None
+        and seq.__class__ is int
+        and 0 < seq <= _MOST
+        and writer.__class__ is str
+        and _is_writer(writer)
     )
     if not stamped:
         # The offset first: lines of one file that have the same time, or none, stay in their order.
         writer, seq = f"~{offset:012x}{hashlib.blake2b(text, digest_size=12).hexdigest()}", offset
-    kind = _KINDS.get(named) if isinstance(named := get("kind"), str) else None
-    if (kind is None or kind in LLM_KINDS) and _ALIAS in " ".join(fields):
-        kind = _read_aliases(fields, kind)
-    sort_key = f"{sortable} {writer} {str(seq).zfill(19)}"
-    return _event((writer, seq, stamped, moment, sort_key, kind, execution_id or None, fields, offset))
+    if kind.__class__ is not str:
+        kind = None
+    shape = shape_of(kind, tuple(fields))
+    if shape.aliases:
+        _read_aliases(fields, shape.aliases)
+        shape = shape_of(kind, tuple(fields))
+    key = f"{sortable} {writer} {str(seq).zfill(19)}"
+    return _event((writer, seq, stamped, moment, key, shape, execution_id or None, fields, offset))
 
 
 @functools.lru_cache(1024)
@@ -145,11 +156,11 @@ def _is_writer(name: str) -> bool:
 
 def _canonical(stated: str) -> str | None:
     """Write a time that our writers stated; None for every other one, and for one that does not exist."""
-    second = _written_second(stated[:20])
     fraction = stated[20:26]
-    if second is None or len(stated) != 27 or stated[26] != "Z" or not (fraction.isascii() and fraction.isdecimal()):
-        return None
-    return second + fraction
+    if len(stated) == 27 and stated[26] == "Z" and fraction.isdecimal() and fraction.isascii():
+        second = _written_second(stated[:20])
+        return second + fraction if second is not None else None
+    return None
 
 
 @functools.lru_cache(4096)  # A second has many lines.
@@ -187,18 +198,9 @@ def reject(line: bytes, offset: int, reason: str) -> Rejected:
     return Rejected(offset, len(line), reason[:500].replace("\x00", "\ufffd"), line[:QUARANTINE_HEAD])
 
 
-def _parse(text: bytes) -> Any:
-    try:
-        fields = orjson.loads(text)
-    except orjson.JSONDecodeError as refusal:
-        # The standard library's reader takes what its own writer gives and orjson refuses: NaN, lone surrogates.
-        try:
-            return _storable(json.loads(text))
-        except ValueError:
-            raise refusal from None
-    if _BACKSLASH in text and _NUL_ESCAPE in text:  # The former is found out at once.
-        return _storable(fields)
-    return fields
+def _parse_again(text: bytes) -> Any:
+    """Read what orjson refuses and the standard library's reader takes of its own writer: NaN, lone surrogates."""
+    return _storable(json.loads(text))
 
 
 def _openings(text: bytes) -> int:
@@ -294,20 +296,13 @@ _GEN_AI: Final[Mapping[str, str]] = {
 }
 
 
-def _read_aliases(fields: dict[str, Any], kind: Kind | None) -> Kind | None:
-    """Read OpenTelemetry's names as ours, and give the kind that they say the line is of."""
-    aliases = [name for name in fields if name.startswith(_ALIAS)]
+def _read_aliases(fields: dict[str, Any], aliases: tuple[str, ...]) -> None:
+    """Read OpenTelemetry's names as ours."""
     for name in aliases:
         ours = _GEN_AI.get(name)
         if ours is not None and ours not in fields:
             value = fields[name]
             fields[ours] = ", ".join(map(str, value)) if ours == "finish_reason" and isinstance(value, list) else value
-    if kind is not None or not aliases:
-        return kind
-    ended = ("gen_ai.usage.", "gen_ai.response.", "gen_ai.output.", "gen_ai.completion")
-    if any(name.startswith(ended) for name in aliases):
-        return Kind.LLM_RESPONSE
-    return Kind.LLM_REQUEST if "gen_ai.request.model" in fields else None
 
 
 def text_of(value: Any) -> str | None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tracklog.ingester.decode import (
-    LLM_KINDS,
     Event,
     count_of,
     dumps,
@@ -17,7 +16,8 @@ from tracklog.ingester.decode import (
 )
 from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS, UNSTATED, Row, merge_into, merge_ranked
 from tracklog.ingester.ranges import Ranges, add
-from tracklog.processors.line import IDENTITY_KEYS, STAMP_KEYS, Kind
+from tracklog.ingester.shape import LLM_KINDS, Shape
+from tracklog.processors.line import IDENTITY_KEYS, Kind
 from tracklog.processors.states import ExecutionStage, ExecutionStatus
 
 LogKey = tuple[str, str, int]
@@ -92,10 +92,10 @@ class Changes:
     def add(self, event: Event, source_id: str) -> None:
         """Add one line."""
         # Once a line: what is asked often is not looked up again, and what most lines do not say is not asked for.
-        writer, seq, stamped, _, _, kind, execution_id, fields, _ = event
+        writer, seq, stamped, _, _, shape, execution_id, fields, _ = event
+        kind = shape.kind
         if stamped:
-            seen = self.writers.get(writer)
-            if seen is None:
+            if (seen := self.writers.get(writer)) is None:
                 seen = self.writers[writer] = WriterSeen()
             add(seen.seen, seq)
             if kind is Kind.WRITER_OPENED:
@@ -104,14 +104,13 @@ class Changes:
                 seen.closed = newest(seen.closed, event)
         if execution_id is None:
             return
-        row = self.executions.get(execution_id)
-        if row is None:
+        if (row := self.executions.get(execution_id)) is None:
             row = self.executions[execution_id] = {"execution_id": execution_id}
-        stage, stage_status = _stage_of(kind, fields)
-        if (rank := _BEGINNINGS.get(kind)) is not None:
-            merge_into(EXECUTIONS, row, _beginning(event, rank, stage))
-        else:
+        stage, stage_status = _stage_of(shape, fields) if shape.has_stage or kind is not None else _NO_STAGE
+        if kind is None or (rank := _BEGINNINGS.get(kind)) is None:
             _go_on(row, event, stage)
+        else:
+            merge_into(EXECUTIONS, row, _beginning(event, rank, stage))
         if kind in LLM_KINDS:
             call_id = name_of(fields.get("call_id")) or f"{writer}:{seq}"
             call = self.llm_calls.get((execution_id, call_id))
@@ -150,6 +149,8 @@ def newest(one: Event | None, other: Event | None) -> Event | None:
 # The status that a kind gives, behind a digit that says how much it decides: an end over all that goes on, and among
 # ends the worse one; a start over a selection; all of them over what an ordinary line lets one guess.
 _GUESSED: Final = ("0", ExecutionStatus.RUNNING)
+_STATED: Final = "1"
+"""Keys from here on are of lines that state a status."""
 _STATUS: Final[Mapping[Kind, tuple[str, ExecutionStatus]]] = {
     Kind.EXECUTION_PENDING: ("1", ExecutionStatus.PENDING),
     Kind.EXECUTION_STARTED: ("2", ExecutionStatus.RUNNING),
@@ -200,15 +201,15 @@ def _go_on(row: Row, event: Event, stage: str | None) -> None:
 
     It is what `merge_into` would do with a row made of the line alone; most lines are such.
     """
-    _, _, _, time, key, kind, _, fields, _ = event
-    get = row.get
+    _, _, _, time, key, shape, _, fields, _ = event
+    kind, get = shape.kind, row.get
     if (last := get("last_key")) is None or key > last:
         row["last_key"] = key
     if time is not None and ((created := get("created_at")) is None or time < created):
         row["created_at"] = time
-    ranks = get(EXECUTIONS.ranks) or _UNRANKED
-    for place, name in enumerate(IDENTITY_KEYS):
-        if name not in fields or (rank := ranks[place]) < _ORDINARY_RANK:
+    ranks = get(_RANKS) or _UNRANKED
+    for place, name in shape.identity:
+        if (rank := ranks[place]) < _ORDINARY_RANK:
             continue
         value = fields[name]
         if isinstance(value, (str, int)) and (value := name_of(value)) is not None:
@@ -217,18 +218,21 @@ def _go_on(row: Row, event: Event, stage: str | None) -> None:
                 row[name] = value
             elif value < row[name]:
                 row[name] = value
-    row[EXECUTIONS.ranks] = ranks
-    digit, status = _status_of(kind, fields)
+    row[_RANKS] = ranks
     if (status_key := get("status_key")) is None:
         row.update(_NOT_ENDED)
-    if status_key is None or digit > status_key[0] or (digit == status_key[0] and key > status_key[2:]):
-        row["status_key"] = f"{digit} {key}"
-        row["line_status"] = status.value
-        if status in _ENDS:  # What is no end does not come over one.
-            _state_end(row, event)
+    if kind is not None or status_key is None or status_key < _STATED:
+        digit, status = _status_of(kind, fields)
+        if status_key is None or digit > status_key[0] or (digit == status_key[0] and key > status_key[2:]):
+            row["status_key"] = f"{digit} {key}"
+            row["line_status"] = status.value
+            if status in _ENDS:  # What is no end does not come over one.
+                _state_end(row, event)
     if stage is not None and ((stage_key := get("stage_key")) is None or key > stage_key):
         row["stage_key"] = key
         row["current_stage"] = stage
+    if kind is None:
+        return
     if kind is Kind.RELEVANCE:
         if (relevance_key := row.get("relevance_key")) is None or key > relevance_key:
             _state_relevance(row, event)
@@ -236,6 +240,7 @@ def _go_on(row: Row, event: Event, stage: str | None) -> None:
         _state_output(row, event)
 
 
+_RANKS: Final = EXECUTIONS.ranks
 _UNRANKED: Final = UNSTATED * len(EXECUTIONS.ranked)
 _NOT_ENDED: Final = dict.fromkeys(
     ("completed_at", "duration_ms", "error_type", "error_message", "error_traceback"), None
@@ -297,8 +302,9 @@ def _state_output(row: Row, event: Event) -> None:
     row["output_data"] = json_of(event.fields.get("output_data"))
 
 
-def _stage_of(kind: Kind | None, fields: Mapping[str, Any]) -> tuple[str | None, str | None]:
+def _stage_of(shape: Shape, fields: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Give the stage that a line names or implies, and what it says of it."""
+    kind = shape.kind
     stage = name_of(stated) if isinstance(stated := fields.get("stage"), str) else None
     if kind is None:
         return stage, name_of(status) if isinstance(status := fields.get("stage_status"), str) else None
@@ -314,6 +320,9 @@ def _stage_of(kind: Kind | None, fields: Mapping[str, Any]) -> tuple[str | None,
     if (implied := _STAGE.get(kind)) is not None:
         return stage or implied[0].value, implied[1]
     return stage, None
+
+
+_NO_STAGE: Final = (None, None)
 
 
 def _go_on_with_call(row: Row, event: Event) -> None:
@@ -352,32 +361,6 @@ def _go_on_with_call(row: Row, event: Event) -> None:
 
 _TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 
-# Keys of a line that have a column of their own, in the log row or in the row they make.
-_COLUMN_KEYS: Final = frozenset((*STAMP_KEYS, *IDENTITY_KEYS, "execution_id", "level", "event", "logger"))
-_PAYLOAD_KEYS: Final[Mapping[Kind, frozenset[str]]] = {
-    Kind.EXECUTION_PENDING: frozenset(("kind",)),
-    Kind.EXECUTION_STARTED: frozenset(("kind", "input_data", "metadata")),
-    Kind.OUTPUT: frozenset(("kind", "output_data")),
-    Kind.EXECUTION_FINISHED: frozenset(("kind", "exception")),
-    Kind.LLM_REQUEST: frozenset(("kind", "request", *(f"gen_ai.{name}" for name in ("input.messages", "prompt")))),
-    Kind.LLM_RESPONSE: frozenset(
-        (
-            "kind",
-            "request",
-            "response",
-            *(f"gen_ai.{name}" for name in ("input.messages", "prompt", "output.messages", "completion")),
-        )
-    ),
-    Kind.LLM_ERROR: frozenset(("kind", "request", "response")),
-}
-# Nothing of a line without a kind of ours is a payload, and its `kind` is the caller's.
-_NOT_DATA: Final[Mapping[Kind | None, frozenset[str]]] = {
-    None: _COLUMN_KEYS,
-    **{kind: _COLUMN_KEYS | _PAYLOAD_KEYS.get(kind, frozenset(("kind",))) for kind in Kind},
-}
-_KIND_NAMES: Final[Mapping[Kind | None, str | None]] = {None: None, **{kind: kind.value for kind in Kind}}
-
-
 def _message(fields: Mapping[str, Any]) -> Any:
     """Give what happened, of a line without `event`, as structlog's `EventRenamer` and other loggers name it."""
     return fields["message"] if "message" in fields else fields.get("msg")
@@ -385,24 +368,21 @@ def _message(fields: Mapping[str, Any]) -> Any:
 
 def _log(event: Event, execution_id: str, source_id: str, stage: str | None, stage_status: str | None) -> LogRow:
     """Give the log row of a line: its keys as columns, and the caller's own as data."""
-    writer, seq, stamped, time, _, kind, _, fields, offset = event
-    duration = duration_of(fields["duration_ms"]) if "duration_ms" in fields else None
-    not_data = _NOT_DATA[kind]
-    data = {name: value for name, value in fields.items() if name not in not_data}
+    writer, seq, stamped, time, _, shape, _, fields, offset = event
+    kind = shape.kind
+    duration = duration_of(fields["duration_ms"]) if shape.has_duration else None
+    data = {name: fields[name] for name in shape.data}
+    for name in shape.taken:
+        if (stage if name == "stage" else stage_status if name == "stage_status" else duration) is None:
+            data = {one: value for one, value in fields.items() if one in data or one == name}
     if not stamped:  # A foreign line's own `writer` and `seq` are the caller's.
         data.update({name: fields[name] for name in ("writer", "seq") if name in fields})
     if kind is None:
         # What an ordinary line carries under the name of a field of ours, and of another type, is the caller's.
-        for name in IDENTITY_KEYS:
-            if name in fields and isinstance(value := fields[name], (dict, list, float)):
+        for _, name in shape.identity:
+            if isinstance(value := fields[name], (dict, list, float)):
                 data[name] = value
-    if stage is not None:
-        data.pop("stage", None)
-    if stage_status is not None and kind is None:
-        data.pop("stage_status", None)
-    if duration is not None:
-        del data["duration_ms"]
-    if kind in _STAGE_STATUS and isinstance(own := data.get("data"), dict):
+    elif kind in _STAGE_STATUS and isinstance(own := data.get("data"), dict):
         del data["data"]
         data = {**own, **data}
     message = fields["event"] if "event" in fields else _message(fields)
@@ -411,7 +391,7 @@ def _log(event: Event, execution_id: str, source_id: str, stage: str | None, sta
         writer,
         seq,
         time,
-        _KIND_NAMES[kind],
+        kind.value if kind is not None else None,
         name_of(fields.get("level")),
         name_of(fields["logger"]) if "logger" in fields else None,
         message if message.__class__ is str else text_of(message),

@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import io
 import os
 import zlib
 from collections.abc import Callable, Iterator
@@ -58,10 +59,13 @@ def split(start: int, data: bytes) -> list[tuple[int, bytes]]:
     [(10, b'one'), (16, b'two')]
     """
     lines = []
-    for line in data.split(b"\n"):
-        if text := line if line[:1] != b"\x00" else line.lstrip(b"\x00"):
-            lines.append((start + len(line) - len(text), text))
-        start += len(line) + 1
+    for line in io.BytesIO(data):  # It leaps to the newlines, where `split` looks at each byte.
+        text = line.rstrip(b"\n")
+        if text[:1] > b"\x00":
+            lines.append((start, text))
+        elif rest := text.lstrip(b"\x00"):
+            lines.append((start + len(text) - len(rest), rest))
+        start += len(line)
     return lines
 
 
