@@ -45,7 +45,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     pids: list[int] = []
     ask = Worker._ask
 
-    def note(self: Worker, process: "subprocess.Popen[bytes]", pieces: Sequence[Piece]) -> tuple[bytes, bytes]:
+    def note(self: Worker, process: "subprocess.Popen[bytes]", pieces: Sequence[Piece]) -> bytes:
         pids.append(process.pid)
         return ask(self, process, pieces)
 
@@ -175,9 +175,33 @@ def test_what_is_not_wanted_any_more_is_in_nobodys_way() -> None:
         with started() as (one, _):
             one.begin(pieces[:1])
             folding = one.begin(pieces[1:])
-            assert fold_pieces(pieces[1:]) == (await folding.tallies(), folding.rows())
+            assert fold_pieces(pieces[1:]) == (await folding.tallies(), await folding.rows())
 
     asyncio.run(run())
+
+
+def test_it_is_killed_in_the_middle_of_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind the tallies: the rows are made here, and are the same."""
+    pieces = [Piece("s", 0, dumps(*kept.story("w", [f"e{number}" for number in range(500)])))]
+    answer, answers = worker._answer, list[int]()
+
+    def kill_before_the_second(process: "subprocess.Popen[bytes]") -> bytes:
+        answers.append(process.pid)
+        if len(answers) == 2:
+            process.kill()
+        return answer(process)
+
+    monkeypatch.setattr(worker, "_answer", kill_before_the_second)
+    monkeypatch.setattr(worker, "_PIPE_BYTES", 4096)  # So that the rows do not wait in the pipe.
+
+    async def run() -> None:
+        with started() as (one, _):
+            folding = one.begin(pieces)
+            assert fold_pieces(pieces) == (await folding.tallies(), await folding.rows())
+            assert one._process is None
+
+    asyncio.run(run())
+    assert 2 == len(answers)
 
 
 def test_it_rests(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +227,7 @@ def test_what_ends_a_whole_group_is_for_who_started_it(number: int) -> None:
             await one.begin(pieces).tallies()
             os.kill(pid, number)
             folding = one.begin(pieces)
-            assert fold_pieces(pieces) == (await folding.tallies(), folding.rows())
+            assert fold_pieces(pieces) == (await folding.tallies(), await folding.rows())
             assert not is_gone(pid)
 
     asyncio.run(run())

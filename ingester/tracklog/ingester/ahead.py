@@ -30,7 +30,7 @@ class Batches:
             more, is_behind = self._files.take()
             self._ahead = more, is_behind, self._worker.begin([portion.piece for portion in more])
             await asyncio.sleep(0)  # It is handed over before anything else is done.
-        return portions, folding.rows()
+        return portions, await folding.rows()
 
     def drop(self) -> None:
         """Forget what was read ahead: the files go back to where the last batch ended, or before."""

@@ -1,6 +1,6 @@
 """What was read of some files, and what it says: the part of the work that needs neither file nor database."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -33,7 +33,7 @@ class Tally:
     """Where the earliest line begins that a container's runtime split and of which the end is not in the piece."""
 
 
-def fold_pieces(pieces: Sequence[Piece]) -> tuple[list[Tally], Rows]:
+def fold_pieces(pieces: Iterable[Piece]) -> tuple[list[Tally], Rows]:
     """Fold all lines of some pieces into the same rows, and tally each piece."""
     changes = Changes()
     return [_fold(piece, changes) for piece in pieces], changes.rows()
@@ -51,6 +51,7 @@ def events_of(piece: Piece, but: Collection[int] = ()) -> Iterator[Event]:
 
 def _fold(piece: Piece, changes: Changes) -> Tally:
     tally, unwrapper, source_id = Tally(), Unwrapper(MAX_LINE_BYTES), piece.source_id
+    understood = 0
     for offset, text in split(piece.offset, piece.data):
         if len(text) > MAX_LINE_BYTES:
             tally.rejected.append(reject(text, offset, TOO_LONG))
@@ -62,15 +63,16 @@ def _fold(piece: Piece, changes: Changes) -> Tally:
         else:
             continue
         if isinstance(result, Event):
-            tally.understood += 1
+            understood += 1
             changes.add(result, source_id)
-            if result.kind is Kind.WRITER_OPENED:
+            kind = result.shape.kind
+            if kind is Kind.WRITER_OPENED:
                 tally.opened.append(result)
-            elif result.execution_id is None and result.kind is not Kind.WRITER_CLOSED:
+            elif result.execution_id is None and kind is not Kind.WRITER_CLOSED:
                 tally.passed += 1
         elif isinstance(result, Rejected):
             tally.rejected.append(result)
-    tally.unfinished = unwrapper.open_offset
+    tally.understood, tally.unfinished = understood, unwrapper.open_offset
     return tally
 
 

@@ -49,13 +49,16 @@ _ALMOST_URL: Final = re.compile(r"(?:sqlite|postgres)[\w+]*(?::|//)|[a-z][a-z0-9
 """What nobody calls a file."""
 
 _SQLITE_WRITER: Final = (
-    # Of a database that is empty: most LLM calls go onto one page, and a commit writes a third of the pieces. The WAL is
-    # copied after a thousand pages, which are then 16 MiB.
+    # Of a database that is empty: most LLM calls go onto one page, and a commit writes a third of the pieces. The WAL
+    # is copied after a thousand pages, which are then 16 MiB.
     "PRAGMA page_size = 16384",
     "PRAGMA synchronous = NORMAL",  # A power cut may undo the last commits, never half of one.
     "PRAGMA journal_size_limit = 67108864",  # A WAL that a slow reader made long is cut to 64 MiB afterwards.
     "PRAGMA cache_size = -32768",  # 32 MiB: the inner pages of the indexes of millions of rows.
 )
+
+
+_NULLS: Final[dict[None, None]] = {}
 
 
 def database_url(url: str) -> URL:
@@ -147,7 +150,7 @@ def open_engine(url: str, *, patient: bool = True) -> "AsyncEngine":
     )
     # Python's driver asks whether a null is to be adapted, and makes an exception to say no: a third of a microsecond
     # each, of which a row has several. Where it finds that null stays null, it is done in a third of that.
-    sqlite3.register_adapter(type(None), {}.get)
+    sqlite3.register_adapter(type(None), _NULLS.get)
     event.listen(engine.sync_engine, "connect", _set_up_writer)
     event.listen(engine.sync_engine, "begin", _begin_immediate)
     return engine

@@ -17,7 +17,7 @@ from tracklog.ingester.decode import (
 from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS, UNSTATED, Row, merge_into, merge_ranked
 from tracklog.ingester.ranges import Ranges, add
 from tracklog.ingester.shape import LLM_KINDS, Shape
-from tracklog.processors.line import IDENTITY_KEYS, Kind
+from tracklog.processors.line import Kind
 from tracklog.processors.states import ExecutionStage, ExecutionStatus
 
 LogKey = tuple[str, str, int]
@@ -97,7 +97,11 @@ class Changes:
         if stamped:
             if (seen := self.writers.get(writer)) is None:
                 seen = self.writers[writer] = WriterSeen()
-            add(seen.seen, seq)
+            ranges = seen.seen
+            if ranges and ranges[-1][1] == seq - 1:
+                ranges[-1][1] = seq
+            else:
+                add(ranges, seq)
             if kind is Kind.WRITER_OPENED:
                 seen.opened = newest(seen.opened, event)
             elif kind is Kind.WRITER_CLOSED:
@@ -187,8 +191,7 @@ _ORDINARY_RANK: Final = "2"
 def _ranked(names: tuple[str, ...], rank: str, fields: Mapping[str, Any], row: Row) -> str:
     digits = ""
     for name in names:
-        value = fields.get(name)
-        if isinstance(value, (str, int)) and (value := name_of(value)) is not None:
+        if name in fields and isinstance(value := fields[name], (str, int)) and (value := name_of(value)) is not None:
             row[name] = value
             digits += rank
         else:
@@ -346,7 +349,7 @@ def _go_on_with_call(row: Row, event: Event) -> None:
     row["end_key"] = key
     row["completed_at"] = time
     row["response"] = json_of(fields.get("response"))
-    for name in (*_TOKENS, "tokens_used"):
+    for name in _TOKENS:
         row[name] = count_of(fields[name]) if name in fields else None
     if row["tokens_used"] is None and (row["input_tokens"] is not None or row["output_tokens"] is not None):
         row["tokens_used"] = count_of((row["input_tokens"] or 0) + (row["output_tokens"] or 0))
@@ -359,7 +362,15 @@ def _go_on_with_call(row: Row, event: Event) -> None:
     row["error_message"] = text_of(fields.get("error_message"))
 
 
-_TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+_TOKENS: Final = (
+    "tokens_used",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+)
+
 
 def _message(fields: Mapping[str, Any]) -> Any:
     """Give what happened, of a line without `event`, as structlog's `EventRenamer` and other loggers name it."""
@@ -380,12 +391,15 @@ def _log(event: Event, execution_id: str, source_id: str, stage: str | None, sta
     if kind is None:
         # What an ordinary line carries under the name of a field of ours, and of another type, is the caller's.
         for _, name in shape.identity:
-            if isinstance(value := fields[name], (dict, list, float)):
+            value = fields[name]
+            if value.__class__ is not str and isinstance(value, (dict, list, float)):
                 data[name] = value
     elif kind in _STAGE_STATUS and isinstance(own := data.get("data"), dict):
         del data["data"]
         data = {**own, **data}
-    message = fields["event"] if "event" in fields else _message(fields)
+    message = fields.get("event")
+    if message is None and "event" not in fields:
+        message = _message(fields)
     return (
         execution_id,
         writer,
@@ -393,7 +407,7 @@ def _log(event: Event, execution_id: str, source_id: str, stage: str | None, sta
         time,
         kind.value if kind is not None else None,
         name_of(fields.get("level")),
-        name_of(fields["logger"]) if "logger" in fields else None,
+        name_of(fields["logger"]) if shape.has_logger else None,
         message if message.__class__ is str else text_of(message),
         stage,
         stage_status,

@@ -50,6 +50,7 @@ class Shape:
     """Names that are the caller's own where a column does not take their values."""
     has_stage: bool
     has_duration: bool
+    has_logger: bool
 
 
 @functools.lru_cache(_SHAPES)
@@ -75,6 +76,7 @@ def shape_of(kind: str | None, names: tuple[str, ...]) -> Shape:
         taken,
         "stage" in names or "stage_status" in names,
         "duration_ms" in names,
+        "logger" in names,
     )
 
 

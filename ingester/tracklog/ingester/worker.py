@@ -13,10 +13,10 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
-from typing import IO, Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO, Any, Final
 
 from tracklog.ingester.batch import Piece, Tally, fold_pieces
 from tracklog.ingester.fold import Rows
@@ -37,9 +37,6 @@ _PIPE_BYTES: Final = 1 << 20
 
 _LENGTH_BYTES: Final = 8
 
-_Reply = tuple[bytes, bytes]
-"""The tallies and the rows, pickled."""
-
 
 class Worker:
     """Folds beside the one who asks, as long as its process works; without it, in the process of who asks."""
@@ -47,7 +44,8 @@ class Worker:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._broken = not _is_worth_it()
-        self._lock = threading.Lock()
+        self._asker = ThreadPoolExecutor(1, "tracklog-ahead")
+        """One thread: what was asked and is not wanted any more is answered first."""
         self._used_at = 0.0
 
     def start(self) -> None:
@@ -67,17 +65,21 @@ class Worker:
         if self._process is None:
             return self.here(pieces)
         self._used_at = time.monotonic()
-        return Folding(self, pieces, asyncio.get_running_loop().run_in_executor(None, self._ask, self._process, pieces))
+        loop = asyncio.get_running_loop()
+        # What becomes of the lines comes first: by it the next ones are read, while the rows are on their way.
+        reply = (
+            loop.run_in_executor(self._asker, self._ask, self._process, pieces),
+            loop.run_in_executor(self._asker, _answer, self._process),
+        )
+        return Folding(self, pieces, reply)
 
-    def _ask(self, process: "subprocess.Popen[bytes]", pieces: Sequence[Piece]) -> _Reply:
+    def _ask(self, process: "subprocess.Popen[bytes]", pieces: Sequence[Piece]) -> bytes:
         assert process.stdin is not None
-        assert process.stdout is not None
-        with self._lock:  # What was asked and is not wanted any more is answered first.
-            _write(process.stdin, pickle.dumps([(piece.source_id, piece.offset, len(piece.data)) for piece in pieces]))
-            for piece in pieces:
-                process.stdin.write(piece.data)
-            process.stdin.flush()
-            return _read(process.stdout), _read(process.stdout)
+        _write(process.stdin, pickle.dumps([(piece.source_id, piece.offset, len(piece.data)) for piece in pieces]))
+        for piece in pieces:
+            process.stdin.write(piece.data)
+        process.stdin.flush()
+        return _answer(process)
 
     def rest(self) -> None:
         """End the process if there was nothing to do for a while; it starts again when there is."""
@@ -96,42 +98,49 @@ class Worker:
             return
         process.kill()
         process.wait()
-        with self._lock:  # Whoever waits for an answer has been told by now that none comes.
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    with contextlib.suppress(OSError):
-                        pipe.close()
+        self._asker.shutdown()  # Whoever waits for an answer has been told by now that none comes.
+        self._asker = ThreadPoolExecutor(1, "tracklog-ahead")
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
 
 
 class Folding:
     """Pieces that are being folded."""
 
-    def __init__(self, worker: Worker, pieces: Sequence[Piece], reply: "asyncio.Future[_Reply] | None") -> None:
+    def __init__(
+        self, worker: Worker, pieces: Sequence[Piece], reply: "tuple[asyncio.Future[bytes], ...] | None"
+    ) -> None:
         self._worker = worker
         self._pieces = pieces
         self._reply = reply
-        self._rows: bytes | Rows = b""
-        if reply is not None:  # Whether or not it is waited for.
-            reply.add_done_callback(lambda done: done.cancelled() or done.exception())
+        """The tallies and the rows, pickled; None if they are to be made here."""
+        self._here: tuple[list[Tally], Rows] | None = None
+        for part in reply or ():  # Whether or not it is waited for.
+            part.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def tallies(self) -> list[Tally]:
         """Wait for what became of the lines of each piece."""
-        if self._reply is not None:
+        tallies: list[Tally] = await self._part(0)
+        return tallies
+
+    async def rows(self) -> Rows:
+        """Wait, after the tallies, for what all lines together add to the database."""
+        rows: Rows = await self._part(1)
+        return rows
+
+    async def _part(self, place: int) -> Any:
+        if self._reply is not None and self._here is None:
             try:
-                first, self._rows = await asyncio.wait_for(asyncio.shield(self._reply), _ANSWER_SECONDS)
-                tallies: list[Tally] = pickle.loads(first)  # noqa: S301  # Of our own process.
+                part = await asyncio.wait_for(asyncio.shield(self._reply[place]), _ANSWER_SECONDS)
+                return pickle.loads(part)  # noqa: S301  # Of our own process.
             except (OSError, EOFError, ValueError, pickle.UnpicklingError, TimeoutError):
                 _log.warning("the process that reads ahead does not answer; going on without it, at half the speed")
                 self._worker.give_up()
-            else:
-                return tallies
-        tallies, self._rows = fold_pieces(self._pieces)
-        return tallies
-
-    def rows(self) -> Rows:
-        """Give, after the tallies, what all lines together add to the database."""
-        rows: Rows = pickle.loads(self._rows) if isinstance(self._rows, bytes) else self._rows  # noqa: S301  # As above.
-        return rows
+        if self._here is None:
+            self._here = fold_pieces(self._pieces)
+        return self._here[place]
 
 
 def _is_worth_it() -> bool:
@@ -154,6 +163,11 @@ def _start() -> subprocess.Popen[bytes]:
             if pipe is not None:
                 fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     return process
+
+
+def _answer(process: "subprocess.Popen[bytes]") -> bytes:
+    assert process.stdout is not None
+    return _read(process.stdout)
 
 
 def _write(stream: IO[bytes], data: bytes) -> None:
@@ -182,9 +196,11 @@ def main() -> None:
     with contextlib.suppress(EOFError, BrokenPipeError):
         while _is_asked(given, asker):
             asked = pickle.loads(_read(given))  # noqa: S301  # From our own parent.
-            pieces = [Piece(source_id, offset, _read(given, length)) for source_id, offset, length in asked]
+            # Each is read when its turn comes, while the ones behind it are still being handed over.
+            pieces = (Piece(source_id, offset, _read(given, length)) for source_id, offset, length in asked)
             tallies, rows = fold_pieces(pieces)
             _write(taken, pickle.dumps(tallies))
+            taken.flush()
             _write(taken, _pickled(rows))
             taken.flush()
 
