@@ -111,17 +111,26 @@ _MOST_BOUND: Final = 1000
 
 def _gathered(logger: WrappedLogger, method_name: str, event_dict: EventDict) -> EventDict:
     """Do what `merge_contextvars`, `add_log_level` and `StackInfoRenderer` do, in a third of their time."""
-    for variable, value in contextvars.copy_context().items():
-        key = _bound.get(variable)
-        if key is None:
-            if len(_bound) > _MOST_BOUND:
-                _bound.clear()
-            of_structlog = variable.name.startswith(STRUCTLOG_KEY_PREFIX)
-            key = _bound[variable] = variable.name.removeprefix(STRUCTLOG_KEY_PREFIX) if of_structlog else ""
-        if key and value is not Ellipsis:
-            event_dict.setdefault(key, value)
+    for variable, value in _copy_context().items():
+        try:
+            key = _bound[variable]
+        except KeyError:
+            key = _key_of(variable)
+        if key and key not in event_dict and value is not Ellipsis:
+            event_dict[key] = value
     event_dict["level"] = LEVEL_OF_METHOD.get(method_name, method_name)
     return _rendered_stack(logger, method_name, event_dict) if "stack_info" in event_dict else event_dict
+
+
+_copy_context: Final = contextvars.copy_context
+
+
+def _key_of(variable: contextvars.ContextVar[Any]) -> str:
+    if len(_bound) > _MOST_BOUND:
+        _bound.clear()
+    of_structlog = variable.name.startswith(STRUCTLOG_KEY_PREFIX)
+    key = _bound[variable] = variable.name.removeprefix(STRUCTLOG_KEY_PREFIX) if of_structlog else ""
+    return key
 
 
 def _shown_nowhere(_logger: WrappedLogger, _method_name: str, _event_dict: EventDict) -> bytes:

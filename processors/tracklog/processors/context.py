@@ -17,6 +17,9 @@ T = TypeVar("T")
 
 _current: "contextvars.ContextVar[Activation | None]" = contextvars.ContextVar("tracklog_execution", default=None)
 
+current_activation: "Final[Callable[[], Activation | None]]" = _current.get
+"""Give the innermost activation here; each line asks."""
+
 _MIRRORED: Final = ("execution_id", "agent_name")
 """Bound in structlog's own context too, so that every logger and renderer of the program shows them."""
 
@@ -25,11 +28,6 @@ def current_execution() -> "Run | None":
     """Give the execution that the running code belongs to; None outside of any."""
     activation = _current.get()
     return None if activation is None else activation.run
-
-
-def current_activation() -> "Activation | None":
-    """Give the innermost activation here."""
-    return _current.get()
 
 
 def enclosing_activations() -> "Iterator[Activation]":

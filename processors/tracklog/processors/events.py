@@ -9,7 +9,7 @@ from typing import Any, Final
 import structlog
 
 from tracklog.processors.context import current_execution
-from tracklog.processors.processor import default_log, written
+from tracklog.processors.processor import Watch, default_log
 
 _SYNONYMS: Final[Mapping[str, str]] = {"warn": "warning", "fatal": "critical"}
 
@@ -34,12 +34,12 @@ def log_event(
         fields["agent_name"] = agent_name
         if execution_id is not None:
             fields["execution_id"] = execution_id
-        before = written.lines
-        with contextlib.suppress(Exception):  # A logger of the program that fails must not cost the agent its run.
+        # A logger of the program that fails must not cost the agent its run.
+        with Watch() as written, contextlib.suppress(Exception):
             result = getattr(structlog.get_logger(), name)(message, **fields)
             if inspect.iscoroutine(result):
                 result.close()  # Of an async logger, which cannot be waited for here.
-        if written.lines == before and (log := default_log()) is not None:
+        if not written.lines and (log := default_log()) is not None:
             log(None, name, {"event": message, **fields})
     except Exception:  # noqa: BLE001
         pass  # A value that fails when it is looked at: the event is lost, the agent goes on.

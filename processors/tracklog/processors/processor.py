@@ -10,10 +10,10 @@ from typing import IO, Any, Final
 
 from structlog.typing import EventDict, WrappedLogger
 
-from tracklog.processors.context import current_execution
+from tracklog.processors.context import current_activation
 from tracklog.processors.encode import encode, shortened
 from tracklog.processors.ids import id_text
-from tracklog.processors.line import MAX_ID_LENGTH, STAMP_KEYS
+from tracklog.processors.line import MAX_FIELD_BYTES, MAX_ID_LENGTH, STAMP_KEYS
 from tracklog.processors.program import safe_name, service_name
 from tracklog.processors.redact import Redactor
 from tracklog.processors.writer import Durability, Settings
@@ -31,13 +31,24 @@ _OF_OTHERS: Final = frozenset((*_NOT_WRITTEN, *STAMP_KEYS, "exc_info", "exceptio
 """Keys that have a meaning in structlog, in the standard library's logging, or in the line."""
 
 
-class _Written(threading.local):
-    """Count the lines that events of this thread became."""
-
-    lines = 0
+_watched: Final[dict[int, int]] = {}
+"""By thread, where somebody wants to know: how many events were written. Mostly empty, which costs a line nothing."""
 
 
-written = _Written()
+class Watch:
+    """Count the events of this thread that became lines, while it is entered."""
+
+    def __enter__(self) -> "Watch":
+        self._thread = threading.get_ident()
+        self._outer = _watched.get(self._thread)
+        self.lines = 0
+        _watched[self._thread] = 0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lines = _watched.pop(self._thread)
+        if self._outer is not None:
+            _watched[self._thread] = self._outer + self.lines
 
 
 class ExecutionLog:
@@ -95,13 +106,16 @@ class ExecutionLog:
                 self.write(_fields(logger, method_name, event_dict, record))
         except Exception as error:  # noqa: BLE001
             self._writer.drop(error)
-        written.lines += 1
+        if _watched and (thread := threading.get_ident()) in _watched:
+            _watched[thread] += 1
         return event_dict
 
     def write(self, fields: Mapping[str, Any]) -> bytes | None:
         """Write one line of these fields, and give it as it was written but for its stamp; None if that cannot be."""
         try:
-            line = shortened(self._redact.redacted(fields, encode(fields)))
+            line = self._redact.redacted(fields, encode(fields))
+            if len(line) > MAX_FIELD_BYTES:  # As it would ask itself; few lines are, and a call costs more.
+                line = shortened(line)
         except Exception as error:  # noqa: BLE001
             self._writer.drop(error)
             return None
@@ -138,16 +152,16 @@ def _fields(
         fields["level"] = LEVEL_OF_METHOD.get(method_name, method_name)
     if "logger" not in fields:
         logger_name = record.name if record is not None else getattr(logger, "name", None)
-        if isinstance(logger_name, str):
+        if logger_name is not None and isinstance(logger_name, str):
             fields["logger"] = logger_name
-    run = current_execution()
     named = fields.get("execution_id")
     if isinstance(named, str) and len(named) > MAX_ID_LENGTH:
         fields["execution_id"] = named = id_text(named)
-    if run is not None:
+    if (activation := current_activation()) is not None:
+        run = activation.run
         if named is None:
             fields["execution_id"] = named = run.execution_id
-        if str(named) == run.execution_id:
+        if named is run.execution_id or str(named) == run.execution_id:
             if fields.get("agent_name") is None:
                 fields["agent_name"] = run.agent_name
         elif fields.get("agent_name") == run.agent_name:

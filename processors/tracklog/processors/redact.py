@@ -73,41 +73,38 @@ class Redactor:
         self._room = _REMEMBERED_TEXT
 
     def redacted(self, fields: Mapping[Any, Any], line: bytes) -> bytes:
-        """Give the line of these fields without its secrets; quickly, where most of it was seen before."""
+        """Give the line of these fields without its secrets; quickly, where most of it was seen before.
+
+        A secret lies within one text, or its key tells. So a line is clear when each of its keys and texts is, and only
+        unknown ones are looked through.
+        """
+        keys, texts = self._keys, self._texts
         try:
-            is_clear = self._is_clear(fields, line)
+            unknown: list[str] = []
+            for value in fields.values():
+                kind = type(value)
+                if kind is str:
+                    if value not in texts:
+                        unknown.append(value)
+                elif kind not in _NO_TEXT:
+                    # What was written counts, and not what an object is meanwhile.
+                    is_clear = len(line) <= _LONGEST_LINE and self._gather(orjson.loads(line), unknown := [])
+                    break
+            else:
+                is_clear = keys.issuperset(fields) or all(key in keys or self._is_clear_key(key) for key in fields)
+            if is_clear and unknown:
+                is_clear = self._are_clear(unknown)
         except Exception:  # noqa: BLE001 -- keys of other types, texts that are no Unicode, deep nesting.
             is_clear = False
         return line if is_clear else self(line)
 
-    def _is_clear(self, fields: Mapping[Any, Any], line: bytes) -> bool:
-        """Tell whether there is no secret in the line, text by text, of which only unknown ones are looked through.
-
-        A secret lies within one text, or its key tells. So a line is clear when each of its keys and texts is.
-        """
-        keys, texts = self._keys, self._texts
-        unknown: list[str] = []
-        for key, value in fields.items():
-            if key not in keys and not self._is_clear_key(key):
-                return False
-            kind = type(value)
-            if kind is str:
-                if value not in texts:
-                    unknown.append(value)
-            elif kind not in _NO_TEXT:
-                if len(line) > _LONGEST_LINE:
-                    return False
-                # What was written counts, and not what an object is meanwhile.
-                unknown = []
-                if not self._gather(orjson.loads(line), unknown):
-                    return False
-                break
-        if not unknown:
-            return True
+    def _are_clear(self, unknown: list[str]) -> bool:
+        """Tell whether there is no secret in some texts, and remember them if so."""
         if suspicious := [text for text in unknown if not self._is_plain(text)]:
             encoded = orjson.dumps(suspicious)
             if self(encoded) != encoded:
                 return False
+        texts = self._texts
         for text in unknown:
             if len(text) <= _LONGEST_TEXT:
                 self._room -= len(text) + 1

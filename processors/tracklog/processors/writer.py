@@ -50,6 +50,7 @@ class Writer:
     def __init__(self, place: Path | IO[Any], settings: Settings) -> None:
         self._place = place
         self._settings = settings
+        self._syncs = settings.durability == "fsync"
         self.lock = threading.RLock()
         self.records = WrittenRecords()
         self._held: list[Target] = []
@@ -162,7 +163,7 @@ class Writer:
             self._size += written
         self._written_lines += 1
         self._failing = False
-        if self._settings.durability == "fsync":
+        if self._syncs:
             target.sync()
 
     def _now_after_step(self, now: int) -> int:
