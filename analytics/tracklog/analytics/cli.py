@@ -1,10 +1,15 @@
 """Start the command line `tracklog`; it says what to install where its libraries are missing."""
 
+import gc
 import sys
 from typing import Final
 
 EXTRA: Final = "pip install 'tracklog[ingester]'"
 """What installs all that the command line needs."""
+
+
+_OBJECTS: Final = 100_000
+"""So many more objects than before are looked through for garbage, where Python looks after 700: about 10 MB."""
 
 
 def main() -> None:
@@ -13,6 +18,8 @@ def main() -> None:
     0 done (also with an empty answer), 1 failure, 2 usage (also an ambiguous id), 3 not found, 5 the database cannot be
     used, 130 interrupted.
     """
+    # What is imported stays, and is not worth being looked through for garbage a dozen times: a tenth of a command.
+    gc.set_threshold(_OBJECTS)
     try:
         from tracklog.analytics.commands.group import tracklog
     except ModuleNotFoundError as error:
