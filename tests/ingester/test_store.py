@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
 from ingester.lines import event_of, histories, stamped
-from tracklog.ingester import schema
+from tracklog.ingester import schema, store
 from tracklog.ingester.batch import Piece
 from tracklog.ingester.decode import written
 from tracklog.ingester.errors import OvertakenError
@@ -91,11 +91,42 @@ def stated(rules: Rules, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: row[name] for name in rules.columns if row.get(name) is not None} for row in rows]
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(lines=histories(), groups=st.lists(st.integers(0, 2), min_size=14, max_size=14))
+_GROUPS = st.lists(st.integers(0, 2), min_size=14, max_size=14)
+_merging = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+@_merging
+@given(lines=histories(), groups=_GROUPS)
 def test_upserts_merge_as_the_fold_does(database: str, lines: list[dict[str, Any]], groups: list[int]) -> None:
     """Batches committed one after the other, some of them twice, give the rows of all their lines folded at once."""
+    merges_as_the_fold_does(database, lines, groups)
 
+
+@_merging
+@given(lines=histories(), groups=_GROUPS)
+def test_what_is_new_is_copied(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch, lines: list[dict[str, Any]], groups: list[int]
+) -> None:
+    """So are the rows of many executions; what is there already is merged."""
+    monkeypatch.setattr(store, "_WORTH_COPYING", 0)
+    merges_as_the_fold_does(postgres_database, lines, groups)
+
+
+@_merging
+@given(lines=histories(), groups=_GROUPS)
+def test_what_came_since_the_look_is_merged(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch, lines: list[dict[str, Any]], groups: list[int]
+) -> None:
+    """Another ingester may bring an execution just before it is copied: the copy is taken back."""
+
+    async def seen_nothing(*_: object) -> set[str]:
+        return set()
+
+    monkeypatch.setattr(store, "_known", seen_nothing)
+    merges_as_the_fold_does(postgres_database, lines, groups)
+
+
+def merges_as_the_fold_does(database: str, lines: list[dict[str, Any]], groups: list[int]) -> None:
     async def run() -> None:
         async with opened(database) as store:
             await empty(store)

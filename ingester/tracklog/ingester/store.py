@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import asyncpg
 import orjson
-from sqlalchemy import select
+from sqlalchemy import Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracklog.ingester import bulk, migrate, schema
@@ -129,8 +129,9 @@ class Store:
                 [row for row in some if row[0] not in pruned] for some in (executions, calls, logs)
             )
             touched = [row[0] for row in executions]
-        await _upsert(connection, EXECUTIONS, _MOVED, executions)
-        await _upsert(connection, LLM_CALLS, {}, calls)
+        known = await _known(connection, touched)
+        await _merge(connection, EXECUTIONS, _MOVED, executions, known)
+        await _merge(connection, LLM_CALLS, {}, calls, known)
         await self._insert_logs(connection, logs)
         if with_calls := sorted({call[0] for call in calls}):
             await bulk.fetch(connection, _SUM_CALLS, with_calls)
@@ -187,13 +188,9 @@ class Store:
         if not logs:
             return
         if not bulk.is_sqlite(connection) and not self._repeating:
-            try:
-                async with connection.begin_nested():
-                    await bulk.copy(connection, table, LOG_COLUMNS, logs)
-            except asyncpg.UniqueViolationError:
-                self._repeating = True
-            else:
+            if await _copied(connection, table, LOG_COLUMNS, logs):
                 return
+            self._repeating = True
         inserted = await bulk.insert(connection, table, LOG_COLUMNS, logs, "(execution_id, writer, seq) DO NOTHING")
         self._repeating = inserted < len(logs)
 
@@ -281,6 +278,46 @@ SELECT w.agent_name, w.minute, $2, $3 FROM (
 ) AS w WHERE true ORDER BY 1, 2
 ON CONFLICT (agent_name, window_start, marked_by) DO UPDATE SET marked_at = excluded.marked_at
 """
+
+
+async def _known(connection: AsyncConnection, ids: Sequence[str]) -> set[str] | None:
+    """Give which of some executions are there, of so many that those that are new are worth a COPY; else None."""
+    if bulk.is_sqlite(connection) or len(ids) < _WORTH_COPYING:
+        return None
+    return {row["execution_id"] for row in await bulk.fetch(connection, _KNOWN, ids)}
+
+
+_WORTH_COPYING: Final = 100
+"""Below so many executions a COPY takes more turns to the server and back than it saves work there."""
+
+_KNOWN: Final = "SELECT execution_id FROM agent_executions WHERE execution_id IN ({keys})"
+
+
+async def _merge(
+    connection: AsyncConnection,
+    rules: Rules,
+    more: Mapping[str, str],
+    rows: Sequence[bulk.Values],
+    known: set[str] | None,
+) -> None:
+    """Merge rows into what is there; what is about executions that are not `known` is copied straight in."""
+    if known is not None:
+        new = [row for row in rows if row[0] not in known]
+        if new and await _copied(connection, schema.metadata.tables[rules.table], rules.columns, new):
+            rows = [row for row in rows if row[0] in known]
+    await _upsert(connection, rules, more, rows)
+
+
+async def _copied(
+    connection: AsyncConnection, table: Table, columns: Sequence[str], rows: Sequence[bulk.Values]
+) -> bool:
+    """Copy rows into a table of PostgreSQL; False, and nothing was, if the key of one is there, by another ingester."""
+    try:
+        async with connection.begin_nested():
+            await bulk.copy(connection, table, columns, rows)
+    except asyncpg.UniqueViolationError:
+        return False
+    return True
 
 
 async def _upsert(
