@@ -358,6 +358,21 @@ def test_rollups_are_broken_down_by_method_and_model(database: str, tmp_path: Pa
     asyncio.run(run())
 
 
+@pytest.mark.parametrize(("pause", "minutes"), [(0.1, [None]), (1.2, [49, 50, 21])])
+def test_rollups_are_not_broken_down_by_what_are_rather_ids(
+    database: str, tmp_path: Path, pause: float, minutes: list[int | None]
+) -> None:
+    """A minute tells nothing of more than a hundred methods, and nor does an hour whose minutes have so many."""
+    of = {"kind": "execution.started", "agent_name": "A"}
+    lines = [stamped("a", seq, at=seq * pause, execution_id=f"a{seq}", method=f"m{seq}", **of) for seq in range(1, 121)]
+    (tmp_path / "a.jsonl").write_bytes(dumps(*lines))
+    kept.ingest(database, tmp_path)
+    held = kept.contents(database)
+    by_method = [row["by_method"] for row in held["agent_performance_metrics"]]
+    assert minutes == [None if one is None else len(one) for one in by_method]
+    assert [None] == [row["by_method"] for row in held["agent_performance_hours"]]
+
+
 _FIGURES = ("duration_count", "duration_sum_ms", "llm_tokens")
 
 

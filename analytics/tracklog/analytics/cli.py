@@ -7,9 +7,8 @@ from typing import Final
 EXTRA: Final = "pip install 'tracklog[ingester]'"
 """What installs all that the command line needs."""
 
-
 _OBJECTS: Final = 100_000
-"""So many more objects than before are looked through for garbage, where Python looks after 700: about 10 MB."""
+"""After so many more objects Python looks for garbage; by itself, after 700."""
 
 
 def main() -> None:

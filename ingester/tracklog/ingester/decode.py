@@ -24,7 +24,8 @@ _MOST: Final = _INT64[-1]
 _TIME_KEYS: Final = ("timestamp", "@timestamp", "time", "ts")
 """Where a foreign line may keep its time; `timestamp` is structlog's own."""
 
-_WRITER: Final = re.compile(r"[\w.-]{1,64}", re.ASCII)
+_LONGEST_WRITER: Final = 64
+_WRITER: Final = re.compile(rf"[\w.-]{{1,{_LONGEST_WRITER}}}", re.ASCII)
 """What a writer's id may look like; ours are 16 hexadecimal digits."""
 
 _DEEPEST: Final = 500
@@ -106,7 +107,8 @@ def decode(line: bytes, offset: int, *, time: str | None = None) -> Event | Reje
             fields = _storable(fields)
     except (ValueError, RecursionError) as refusal:
         try:
-            fields = _parse_again(text)
+            # The standard library's reader takes what its own writer gives and orjson refuses: NaN, lone surrogates.
+            fields = _storable(json.loads(text))
         except (ValueError, RecursionError) as error:
             return reject(line, offset, f"not JSON: {refusal if isinstance(error, ValueError) else error}")
     if fields.__class__ is not dict:
@@ -134,6 +136,7 @@ def decode(line: bytes, offset: int, *, time: str | None = None) -> Event | Reje
         and seq.__class__ is int
         and 0 < seq <= _MOST
         and writer.__class__ is str
+        and len(writer) <= _LONGEST_WRITER
         and _is_writer(writer)
     )
     if not stamped:
@@ -141,10 +144,10 @@ def decode(line: bytes, offset: int, *, time: str | None = None) -> Event | Reje
         writer, seq = f"~{offset:012x}{hashlib.blake2b(text, digest_size=12).hexdigest()}", offset
     if kind.__class__ is not str:
         kind = None
-    shape = shape_of(kind, tuple(fields))
+    shape = shape_of(kind, tuple(fields), len(text))
     if shape.aliases:
         _read_aliases(fields, shape.aliases)
-        shape = shape_of(kind, tuple(fields))
+        shape = shape_of(kind, tuple(fields), len(text))
     key = f"{sortable} {writer} {str(seq).zfill(19)}"
     return _event((writer, seq, stamped, moment, key, shape, execution_id or None, fields, offset))
 
@@ -196,11 +199,6 @@ def moment_of(text: str) -> dt.datetime:
 def reject(line: bytes, offset: int, reason: str) -> Rejected:
     """Describe a line that cannot be taken."""
     return Rejected(offset, len(line), reason[:500].replace("\x00", "\ufffd"), line[:QUARANTINE_HEAD])
-
-
-def _parse_again(text: bytes) -> Any:
-    """Read what orjson refuses and the standard library's reader takes of its own writer: NaN, lone surrogates."""
-    return _storable(json.loads(text))
 
 
 def _openings(text: bytes) -> int:

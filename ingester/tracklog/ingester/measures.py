@@ -118,7 +118,7 @@ class Measures:
         )
 
 
-MOST_NAMES: Final = 100
+_MOST_NAMES: Final = 100
 """A window with more methods or models than this is not broken down by them: such names are rather ids."""
 
 ByName = defaultdict[str, Measures]
@@ -139,7 +139,7 @@ class Window:
 
 
 def _stated(measures: ByName) -> str | None:
-    if len(measures) > MOST_NAMES:
+    if len(measures) > _MOST_NAMES:
         return None
     return orjson.dumps(measures, option=orjson.OPT_NON_STR_KEYS).decode()
 

@@ -7,13 +7,17 @@ from typing import Final
 
 from tracklog.processors.line import IDENTITY_KEYS, STAMP_KEYS, Kind
 
-ALIAS: Final = "gen_ai."
+_ALIAS: Final = "gen_ai."
 """How OpenTelemetry's names for calls of language models begin."""
 
 LLM_KINDS: Final = frozenset((Kind.LLM_REQUEST, Kind.LLM_RESPONSE, Kind.LLM_ERROR))
 
-_SHAPES: Final = 4096
+_SHAPES: Final = 1024
 """So many are kept; where keys are data, there is no end of them."""
+
+_USUAL_KEYS: Final = 64
+_USUAL_BYTES: Final = 1 << 14
+"""The shape of a line with more is not kept: a thousand of them would fill the memory."""
 
 _KINDS: Final[Mapping[str, Kind]] = {kind.value: kind for kind in Kind}
 
@@ -53,14 +57,19 @@ class Shape:
     has_logger: bool
 
 
-@functools.lru_cache(_SHAPES)
-def shape_of(kind: str | None, names: tuple[str, ...]) -> Shape:
+def shape_of(kind: str | None, names: tuple[str, ...], length: int) -> Shape:
     """Give the shape of a line.
 
     :param kind: What it states as its kind.
     :param names: Those of its keys, in order.
+    :param length: That of the line in bytes.
     """
-    aliases = tuple(name for name in names if name.startswith(ALIAS))
+    usual = length <= _USUAL_BYTES and len(names) <= _USUAL_KEYS
+    return _kept(kind, names) if usual else _made(kind, names)
+
+
+def _made(kind: str | None, names: tuple[str, ...]) -> Shape:
+    aliases = tuple(name for name in names if name.startswith(_ALIAS))
     known = _KINDS.get(kind) if kind is not None else None
     if known is None:
         known = _kind_of(aliases)
@@ -79,6 +88,8 @@ def shape_of(kind: str | None, names: tuple[str, ...]) -> Shape:
         "logger" in names,
     )
 
+
+_kept: Final = functools.lru_cache(_SHAPES)(_made)
 
 _ENDED: Final = ("gen_ai.usage.", "gen_ai.response.", "gen_ai.output.", "gen_ai.completion")
 

@@ -152,7 +152,7 @@ def _fields(
         fields["level"] = LEVEL_OF_METHOD.get(method_name, method_name)
     if "logger" not in fields:
         logger_name = record.name if record is not None else getattr(logger, "name", None)
-        if logger_name is not None and isinstance(logger_name, str):
+        if isinstance(logger_name, str):
             fields["logger"] = logger_name
     named = fields.get("execution_id")
     if isinstance(named, str) and len(named) > MAX_ID_LENGTH:
