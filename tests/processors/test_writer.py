@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import orjson
@@ -589,6 +590,70 @@ def test_an_exception_of_a_signals_handler_leaves_a_writer_that_works(make: Call
     numbers = [orjson.loads(line)["seq"] for line in good]
     assert len(set(numbers)) == len(numbers)
     assert numbers[-1] - len(numbers) <= orjson.loads(good[-1])["lines_dropped"]
+
+
+def fill(writer: Writer) -> None:
+    """Write until the next line begins a new segment."""
+    writer.write(BODY)
+    while writer._size < writer._full:
+        writer.write(BODY)
+
+
+@pytest.mark.parametrize(
+    ("before", "broken_off"),
+    [
+        pytest.param(lambda writer: None, lambda writer: writer.write(BODY), id="the first line"),
+        pytest.param(lambda writer: writer.write(BODY), lambda writer: writer.write(BODY), id="a line"),
+        pytest.param(fill, lambda writer: writer.write(BODY), id="rotation"),
+        pytest.param(lambda writer: writer.write(BODY), lambda writer: writer.close(), id="the end"),
+    ],
+)
+def test_wherever_a_signals_handler_breaks_off_what_comes_next_is_written(
+    before: Callable[[Writer], None],
+    broken_off: Callable[[Writer], None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Python runs handlers as a function begins and as one of C's has returned: the exception comes at each in turn."""
+
+    class Interrupted(BaseException):
+        pass
+
+    def raise_at(place: int) -> bool:
+        """Break off at the `place`th of these; tells whether there are so many."""
+        logs = tmp_path / str(place)
+        writer = Writer(logs, Settings("test", max_bytes=600))
+        before(writer)
+        left = place
+
+        def handle(frame: FrameType, what: str, _: object) -> None:
+            nonlocal left
+            if what in ("call", "c_return") and frame.f_code.co_filename.startswith(os.path.dirname(program.__file__)):
+                left -= 1
+                if left == 0:
+                    raise Interrupted
+
+        sys.setprofile(handle)
+        try:
+            with contextlib.suppress(Interrupted):
+                broken_off(writer)
+        finally:
+            sys.setprofile(None)
+        for _ in range(3):
+            writer.write(b'{"event":"last"}')
+        writer.close()
+        good = [orjson.loads(line) for file in files(logs) for line in file.read_bytes().splitlines() if line]
+        assert [line["event"] for line in good].count("last") == 3, place
+        numbers = [line["seq"] for line in good]
+        assert len(set(numbers)) == len(numbers), place
+        assert numbers[-1] - len(numbers) <= good[-1]["lines_dropped"], place
+        return left <= 0
+
+    places = 0
+    while raise_at(places + 1):
+        places += 1
+    assert places > 5
+    assert capsys.readouterr().err == ""
 
 
 def test_a_line_that_was_broken_off_before_it_was_written_is_counted(

@@ -103,8 +103,8 @@ class Segment:
         return "truncated" if status.st_size < written else None
 
     def is_unlinked(self) -> bool:
-        """Tell whether it has no name left, so that nobody will read what is still written."""
-        return os.fstat(self.descriptor).st_nlink == 0
+        """Tell whether it is closed or has no name left, so that nobody will read what is still written."""
+        return self.descriptor < 0 or os.fstat(self.descriptor).st_nlink == 0
 
     def close(self) -> None:
         """Close it, which lets go of the lock; once, as the number is another file's afterwards."""

@@ -182,10 +182,10 @@ class Writer:
     def _look(self) -> None:
         """Open what is not open, and once a second see whether it is still what it was."""
         self._looking = True
-        self._check_ns = time.monotonic_ns() + _SECOND
-        # Where this fails it is tried again in a second; until then the lines go where the last one went.
-        self._full = sys.maxsize
         try:
+            self._check_ns = time.monotonic_ns() + _SECOND
+            # Where this fails it is tried again in a second; until then the lines go where the last one went.
+            self._full = sys.maxsize
             target = self._target
             if target is None:
                 self._start(self._open())
