@@ -144,7 +144,7 @@ class Files:
         return source
 
     def take(self) -> tuple[list[Portion], bool]:
-        """Read, in turns, as much as one transaction holds; what was taken is to be noted before more is.
+        """Read, in turns, as much as one transaction holds; what was taken is to be noted in its order.
 
         :returns: What was read, and whether there is more.
         """
@@ -154,9 +154,11 @@ class Files:
         limit = max(_TURN_BYTES, _BATCH_BYTES // max(1, len(self._open)))
         for inode, source in list(self._open.items()):
             try:
-                if not source.is_due():
+                if not source.is_due() or not source.has_more():
                     continue
                 if not source.is_same():
+                    if source.is_ahead:
+                        continue  # What was read of the former content comes first.
                     source.renew()
                 portion = source.take(limit)
             except OSError as error:
@@ -170,6 +172,11 @@ class Files:
             if held >= _BATCH_BYTES:
                 return portions, True
         return portions, not all(portion.chunk.at_end for portion in portions)
+
+    def take_back(self) -> None:
+        """Forget what was taken and not noted; it is read again."""
+        for source in self._open.values():
+            source.take_back()
 
     def note(self, portions: Sequence[Portion], tallies: Sequence[Tally]) -> list[Portion]:
         """Note what became of what was taken, go on behind it, and give the portions that change anything."""

@@ -1,6 +1,7 @@
 """The files that are read: for each what it is, how far it was read, and an open descriptor while it is needed."""
 
 import os
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -59,7 +60,7 @@ class Portion:
 
     source: "Source"
     before: Checkpoint | None
-    """What the database holds when this is committed; None for a source that it does not know."""
+    """What the database holds when this is committed, once it was noted; None for a source that it does not know."""
     after: Checkpoint
     """What it holds then; until the portion was noted, where it begins."""
     piece: Piece
@@ -96,6 +97,10 @@ class Source:
         self.seen_mtime_ns = -1
         self._descriptor = descriptor
         self._fetch: Fetch | None = None
+        self._taken: deque[Portion] = deque()
+        """What was read and is not noted yet, in its order."""
+        self._joins = False
+        """Whether it has lines that a runtime split: where a portion of it ends is known when it was folded."""
 
     @property
     def is_open(self) -> bool:
@@ -155,6 +160,7 @@ class Source:
     def close(self) -> None:
         """Let go of the descriptor."""
         self._forget_stream()
+        self.take_back()
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -171,7 +177,7 @@ class Source:
         """
         descriptor = self.fileno()
         status = os.fstat(descriptor)
-        checkpoint = self.checkpoint
+        checkpoint = self._end()
         if identity_of(descriptor, status).locator != checkpoint.identity.locator:
             return False
         if digest(read_at(descriptor, 0, checkpoint.head_length)) != checkpoint.head_hash:
@@ -182,6 +188,37 @@ class Source:
             return False
         tail = read_at(descriptor, checkpoint.position - checkpoint.tail_length, checkpoint.tail_length)
         return digest(tail) == checkpoint.tail_hash
+
+    def _end(self) -> Checkpoint:
+        """Give where the next portion begins: behind what was taken."""
+        if not self._taken:
+            return self.checkpoint
+        last = self._taken[-1]
+        return replace(
+            last.after,
+            position=last.chunk.position,
+            tail_length=len(last.tail),
+            tail_hash=digest(last.tail),
+            size=last.status.st_size,
+            skipping=last.chunk.skipping,
+        )
+
+    @property
+    def is_ahead(self) -> bool:
+        """Tell whether something was taken that is not noted yet."""
+        return bool(self._taken)
+
+    def is_next(self, portion: Portion) -> bool:
+        """Tell whether a portion still follows on what was noted, and was not taken back."""
+        return self.is_ahead and self._taken[0] is portion
+
+    def has_more(self) -> bool:
+        """Tell whether it is known where the next portion begins, and the last one was not all there was."""
+        return not self._taken or not (self._joins or self._taken[-1].chunk.at_end)
+
+    def take_back(self) -> None:
+        """Forget what was taken and not noted: it is read again."""
+        self._taken.clear()
 
     def rest(self) -> None:
         """Take a compressed file that was read to its end for read, unless it has grown since."""
@@ -195,6 +232,7 @@ class Source:
         checkpoint = self.checkpoint
         generation = checkpoint.generation + 1
         self._forget_stream()
+        self.take_back()
         self.stored = None
         self.checkpoint = Checkpoint(
             source_id=source_id(self.host, checkpoint.identity, generation),
@@ -213,10 +251,11 @@ class Source:
             now = self.checkpoint
             self.checkpoint = Checkpoint(now.source_id, self.path, now.identity, now.generation)
         self._forget_stream()
+        self.take_back()
         self.at_end = False
 
     def take(self, limit: int) -> Portion:
-        """Read about `limit` bytes of whole lines; what they say is to be noted before more is taken.
+        """Read about `limit` bytes of whole lines behind those that were taken; they are to be noted in their order.
 
         :raises OSError: The file cannot be read.
         """
@@ -228,11 +267,13 @@ class Source:
         if chunk.at_end and isinstance(fetch, Decompressed):
             chunk = fetch.with_last_line(chunk)
         self.at_end = False
-        return self._portion(checkpoint, chunk, status)
+        portion = self._portion(checkpoint, chunk, status)
+        self._taken.append(portion)
+        return portion
 
     def _portion(self, checkpoint: Checkpoint, chunk: Chunk, status: os.stat_result) -> Portion:
         piece = Piece(checkpoint.source_id, chunk.start, chunk.data)
-        return Portion(self, self.stored, checkpoint, piece, chunk, self._tail(checkpoint, chunk.position), status)
+        return Portion(self, None, checkpoint, piece, chunk, self._tail(checkpoint, chunk.position), status)
 
     def _tail(self, checkpoint: Checkpoint, position: int) -> bytes:
         length = 0 if checkpoint.compression is not None else min(position, TAIL_BYTES)
@@ -243,18 +284,21 @@ class Source:
 
         :raises OSError: The file cannot be read.
         """
-        checkpoint, status, chunk = portion.after, portion.status, portion.chunk
+        checkpoint, begun, status, chunk = self.checkpoint, portion.after, portion.status, portion.chunk
         position = chunk.position
-        portion.bytes_read = position - checkpoint.position
+        portion.before = self.stored
+        portion.bytes_read = position - begun.position
         portion.opened, portion.rejected = tally.opened, tally.rejected
         if chunk.too_long is not None:
             long = chunk.too_long
             portion.rejected.append(replace(reject(long.head, long.offset, TOO_LONG), length=long.length))
         # What a runtime split and has not ended is read again: its parts are not in the database yet. But of a part
         # without an end in a whole batch the other half is lost.
-        if tally.unfinished is not None and (tally.unfinished > checkpoint.position or chunk.at_end):
-            position = min(position, tally.unfinished)
-        tail = portion.tail if position == chunk.position else self._tail(checkpoint, position)
+        if tally.unfinished is not None:
+            self._joins = True
+            if tally.unfinished > begun.position or chunk.at_end:
+                position = min(position, tally.unfinished)
+        tail = portion.tail if position == chunk.position else self._tail(begun, position)
         header = portion.opened[0] if portion.opened else None
         segment = ordinal_of(header.fields.get("segment")) if header is not None else None
         kept = max(0, _QUARANTINED_PER_SOURCE - checkpoint.lines_quarantined)
@@ -263,18 +307,25 @@ class Source:
         portion.after = replace(
             checkpoint,
             path=self.path,
+            compression=begun.compression,
+            head_length=begun.head_length,
+            head_hash=begun.head_hash,
             position=position,
             tail_length=len(tail),
             tail_hash=digest(tail),
             size=status.st_size,
             skipping=chunk.skipping,
-            ended=chunk.at_end and checkpoint.compression is not None,
+            ended=chunk.at_end and begun.compression is not None,
             writer=header.writer if header is not None else checkpoint.writer,
             segment=segment if segment is not None else checkpoint.segment,
             lines=checkpoint.lines + tally.understood + rejected,
             lines_passed=checkpoint.lines_passed + tally.passed,
             lines_quarantined=checkpoint.lines_quarantined + rejected,
         )
+        if self.is_next(portion):
+            self._taken.popleft()
+        if position != chunk.position:
+            self.take_back()
         self.at_end = chunk.at_end
         self.seen_size, self.seen_mtime_ns = status.st_size, status.st_mtime_ns
 
@@ -325,7 +376,7 @@ class Source:
 
     def _look(self, descriptor: int, status: os.stat_result) -> Checkpoint:
         """Take the head's hash, and again while the head grows."""
-        checkpoint = self.checkpoint
+        checkpoint = self._end()
         if checkpoint.head_length >= HEAD_BYTES or checkpoint.head_length >= status.st_size:
             return checkpoint
         head = read_at(descriptor, 0, HEAD_BYTES)

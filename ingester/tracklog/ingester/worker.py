@@ -1,23 +1,21 @@
-"""Fold on another core: a process that is given what was read, and gives back what it says.
+"""Fold on another core: what was read is given to a process, which gives back what it says.
 
 It holds no file and no database: where it dies, the same is folded here, and nothing is lost by that.
 """
 
 import asyncio
 import contextlib
-import io
 import logging
 import os
 import pickle
-import select
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import IO, Any, Final
+from typing import Any, Final
 
+from tracklog.ingester import beside
 from tracklog.ingester.batch import Piece, Tally, fold_pieces
 from tracklog.ingester.fold import Rows
 
@@ -29,13 +27,8 @@ _IDLE_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 60.0
 """A process that was stopped, or has no core for so long, is done without."""
 
-_LOOK_SECONDS: Final = 1.0
-"""How often a process without work looks whether who asks is still there."""
-
 _PIPE_BYTES: Final = 1 << 20
 """What a pipe holds where that can be set: a reply waits in it while the database works."""
-
-_LENGTH_BYTES: Final = 8
 
 
 class Worker:
@@ -44,9 +37,18 @@ class Worker:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._broken = not _is_worth_it()
-        self._asker = ThreadPoolExecutor(1, "tracklog-ahead")
-        """One thread: what was asked and is not wanted any more is answered first."""
         self._used_at = 0.0
+        self._threads()
+
+    def _threads(self) -> None:
+        """Have a thread that gives and one that takes: what was given and is not wanted any more is answered first."""
+        self._giver = ThreadPoolExecutor(1, "tracklog-given")
+        self._taker = ThreadPoolExecutor(1, "tracklog-taken")
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether there is a process."""
+        return self._process is not None
 
     def start(self) -> None:
         """Start the process, if there is none yet; it takes about as long as a batch."""
@@ -66,20 +68,12 @@ class Worker:
             return self.here(pieces)
         self._used_at = time.monotonic()
         loop = asyncio.get_running_loop()
+        given = loop.run_in_executor(self._giver, _give, self._process, pieces)
         # What becomes of the lines comes first: by it the next ones are read, while the rows are on their way.
-        reply = (
-            loop.run_in_executor(self._asker, self._ask, self._process, pieces),
-            loop.run_in_executor(self._asker, _answer, self._process),
-        )
-        return Folding(self, pieces, reply)
-
-    def _ask(self, process: "subprocess.Popen[bytes]", pieces: Sequence[Piece]) -> bytes:
-        assert process.stdin is not None
-        _write(process.stdin, pickle.dumps([(piece.source_id, piece.offset, len(piece.data)) for piece in pieces]))
-        for piece in pieces:
-            process.stdin.write(piece.data)
-        process.stdin.flush()
-        return _answer(process)
+        tallies, rows = (loop.run_in_executor(self._taker, _answer, self._process) for _ in range(2))
+        for part in (given, tallies, rows):  # Whether or not it is waited for.
+            part.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return Folding(self, pieces, (tallies, rows))
 
     def rest(self) -> None:
         """End the process if there was nothing to do for a while; it starts again when there is."""
@@ -98,8 +92,9 @@ class Worker:
             return
         process.kill()
         process.wait()
-        self._asker.shutdown()  # Whoever waits for an answer has been told by now that none comes.
-        self._asker = ThreadPoolExecutor(1, "tracklog-ahead")
+        for thread in (self._giver, self._taker):
+            thread.shutdown()  # Whoever waits for an answer has been told by now that none comes.
+        self._threads()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
@@ -117,8 +112,6 @@ class Folding:
         self._reply = reply
         """The tallies and the rows, pickled; None if they are to be made here."""
         self._here: tuple[list[Tally], Rows] | None = None
-        for part in reply or ():  # Whether or not it is waited for.
-            part.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def tallies(self) -> list[Tally]:
         """Wait for what became of the lines of each piece."""
@@ -136,8 +129,9 @@ class Folding:
                 part = await asyncio.wait_for(asyncio.shield(self._reply[place]), _ANSWER_SECONDS)
                 return pickle.loads(part)  # noqa: S301  # Of our own process.
             except (OSError, EOFError, ValueError, pickle.UnpicklingError, TimeoutError):
-                _log.warning("the process that reads ahead does not answer; going on without it, at half the speed")
-                self._worker.give_up()
+                if self._worker.is_running:
+                    _log.warning("the process that reads ahead does not answer; going on without it, at half the speed")
+                    self._worker.give_up()
         if self._here is None:
             self._here = fold_pieces(self._pieces)
         return self._here[place]
@@ -151,7 +145,7 @@ def _is_worth_it() -> bool:
 
 def _start() -> subprocess.Popen[bytes]:
     process = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-P", "-m", __name__, str(os.getpid())],
+        [sys.executable, "-P", "-m", beside.__name__, str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # What goes wrong there goes wrong here again, and is told.
@@ -165,63 +159,11 @@ def _start() -> subprocess.Popen[bytes]:
     return process
 
 
+def _give(process: "subprocess.Popen[bytes]", pieces: Sequence[Piece]) -> None:
+    assert process.stdin is not None
+    beside.ask(process.stdin, pieces)
+
+
 def _answer(process: "subprocess.Popen[bytes]") -> bytes:
     assert process.stdout is not None
-    return _read(process.stdout)
-
-
-def _write(stream: IO[bytes], data: bytes) -> None:
-    stream.write(len(data).to_bytes(_LENGTH_BYTES, "big"))
-    stream.write(data)
-
-
-def _read(stream: IO[bytes], length: int | None = None) -> bytes:
-    """Read so much, or what `_write` wrote.
-
-    :raises EOFError: The other side has ended.
-    """
-    if length is None:
-        length = int.from_bytes(_read(stream, _LENGTH_BYTES), "big")
-    data = stream.read(length)
-    if len(data) < length:
-        raise EOFError("the other side has ended")
-    return data
-
-
-def main() -> None:
-    """Fold what comes in, until nothing comes any more."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # To a whole group: they are for who asks, and it ends this one.
-        signal.signal(number, signal.SIG_IGN)
-    given, taken, asker = sys.stdin.buffer, sys.stdout.buffer, int(sys.argv[1])
-    with contextlib.suppress(EOFError, BrokenPipeError):
-        while _is_asked(given, asker):
-            asked = pickle.loads(_read(given))  # noqa: S301  # From our own parent.
-            # Each is read when its turn comes, while the ones behind it are still being handed over.
-            pieces = (Piece(source_id, offset, _read(given, length)) for source_id, offset, length in asked)
-            tallies, rows = fold_pieces(pieces)
-            _write(taken, pickle.dumps(tallies))
-            taken.flush()
-            _write(taken, _pickled(rows))
-            taken.flush()
-
-
-def _is_asked(given: IO[bytes], asker: int) -> bool:
-    """Wait for work; False when who asks has died, of which the pipe tells nothing while a fork of it holds the end."""
-    if sys.platform != "win32":
-        while not select.select([given], [], [], _LOOK_SECONDS)[0]:
-            if os.getppid() != asker:
-                return False
-    return True
-
-
-def _pickled(rows: Rows) -> bytes:
-    """Pickle rows without looking for what occurs twice: a third of the time, and hardly longer."""
-    buffer = io.BytesIO()
-    pickler = pickle.Pickler(buffer, pickle.HIGHEST_PROTOCOL)
-    pickler.fast = True
-    pickler.dump(rows)
-    return buffer.getvalue()
-
-
-if __name__ == "__main__":
-    main()
+    return beside.read(process.stdout)
