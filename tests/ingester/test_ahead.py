@@ -23,11 +23,25 @@ from tracklog.ingester.worker import Worker
 
 STORIES = 40
 
+START = Worker.start
+
 
 @pytest.fixture(autouse=True)
 def cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have it on a machine with one core, too."""
     monkeypatch.setattr(worker, "_is_worth_it", lambda: True)
+
+
+@pytest.fixture(autouse=True)
+def started_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the process there when it is asked for: the backlogs of these tests are short."""
+
+    def start_and_wait(self: Worker) -> None:
+        START(self)
+        if self._process is not None:
+            self._greeted.result(timeout=30)
+
+    monkeypatch.setattr(Worker, "start", start_and_wait)
 
 
 @pytest.fixture
@@ -284,6 +298,23 @@ def test_it_cannot_be_started(
     with monkeypatch.context() as patched:
         patched.setattr(worker, "_start", refuse)
         kept.ingest(sqlite_database, logs)
+    assert without_it(tmp_path, logs, monkeypatch) == kept.contents(sqlite_database)
+
+
+def test_until_it_has_started_it_is_not_waited_for(
+    sqlite_database: str, logs: Path, tmp_path: Path, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor where it never does."""
+    idle = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+
+    def start_another() -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(idle, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(worker, "_start", start_another)
+        patched.setattr(Worker, "start", START)
+        kept.ingest(sqlite_database, logs)
+    assert not asked
     assert without_it(tmp_path, logs, monkeypatch) == kept.contents(sqlite_database)
 
 

@@ -45,7 +45,7 @@ class Batches:
         return taken, self._worker.here([portion.piece for portion in taken])
 
     def _look_ahead(self) -> None:
-        while self._is_behind and self._worker.is_running and len(self._ahead) < _DEPTH:
+        while self._is_behind and self._worker.is_ready and len(self._ahead) < _DEPTH:
             taken, self._is_behind = self._files.take()
             if taken:
                 self._ahead.append((taken, self._worker.begin([portion.piece for portion in taken])))

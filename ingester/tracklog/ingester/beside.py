@@ -19,6 +19,9 @@ _LOOK_SECONDS: Final = 1.0
 
 _LENGTH_BYTES: Final = 8
 
+GREETING: Final = b"!"
+"""What it says when it has started."""
+
 _OBJECTS: Final = 100_000
 """After so many new objects, rather than 700, Python looks for cycles, of which rows are none."""
 
@@ -32,6 +35,8 @@ def main() -> None:
     given = io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False), buffer_size=1)
     taken, asker = sys.stdout.buffer, int(sys.argv[1])
     with contextlib.suppress(EOFError, BrokenPipeError):
+        taken.write(GREETING)
+        taken.flush()
         while _is_asked(given, asker):
             asked = pickle.loads(read(given))  # noqa: S301  # From our own parent.
             # Each is read when its turn comes, while the ones behind it are still being handed over.

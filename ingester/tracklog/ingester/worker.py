@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 from tracklog.ingester import beside
@@ -38,6 +38,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._broken = not _is_worth_it()
         self._used_at = 0.0
+        self._greeted: Future[bytes] = Future()
         self._threads()
 
     def _threads(self) -> None:
@@ -46,17 +47,19 @@ class Worker:
         self._taker = ThreadPoolExecutor(1, "tracklog-taken")
 
     @property
-    def is_running(self) -> bool:
-        """Tell whether there is a process."""
-        return self._process is not None
+    def is_ready(self) -> bool:
+        """Tell whether there is a process, and it has started."""
+        return self._process is not None and self._greeted.done()
 
     def start(self) -> None:
-        """Start the process, if there is none yet; it takes about as long as a batch."""
+        """Start the process, if there is none yet; meanwhile some batches are folded here."""
         if self._process is None and not self._broken:
             try:
                 self._process = _start()
             except OSError:
                 self.give_up()
+            else:
+                self._greeted = self._taker.submit(_greeting, self._process)
 
     def here(self, pieces: Sequence[Piece]) -> "Folding":
         """Have pieces folded in this process, when it is asked for."""
@@ -129,7 +132,7 @@ class Folding:
                 part = await asyncio.wait_for(asyncio.shield(self._reply[place]), _ANSWER_SECONDS)
                 return pickle.loads(part)  # noqa: S301  # Of our own process.
             except (OSError, EOFError, ValueError, pickle.UnpicklingError, TimeoutError):
-                if self._worker.is_running:
+                if self._worker.is_ready:
                     _log.warning("the process that reads ahead does not answer; going on without it, at half the speed")
                     self._worker.give_up()
         if self._here is None:
@@ -162,6 +165,11 @@ def _start() -> subprocess.Popen[bytes]:
 def _give(process: "subprocess.Popen[bytes]", pieces: Sequence[Piece]) -> None:
     assert process.stdin is not None
     beside.ask(process.stdin, pieces)
+
+
+def _greeting(process: "subprocess.Popen[bytes]") -> bytes:
+    assert process.stdout is not None
+    return beside.read(process.stdout, len(beside.GREETING))
 
 
 def _answer(process: "subprocess.Popen[bytes]") -> bytes:
