@@ -66,14 +66,17 @@ def _fold(piece: Piece, changes: Changes) -> Tally:
             understood += 1
             changes.add(result, source_id)
             kind = result.shape.kind
-            if kind is Kind.WRITER_OPENED:
+            if kind is _OPENED:
                 tally.opened.append(result)
-            elif result.execution_id is None and kind is not Kind.WRITER_CLOSED:
+            elif result.execution_id is None and kind is not _CLOSED:
                 tally.passed += 1
         elif isinstance(result, Rejected):
             tally.rejected.append(result)
     tally.understood, tally.unfinished = understood, unwrapper.open_offset
     return tally
 
+
+_OPENED: Final = Kind.WRITER_OPENED
+_CLOSED: Final = Kind.WRITER_CLOSED
 
 TOO_LONG: Final = f"longer than {MAX_LINE_BYTES} bytes"

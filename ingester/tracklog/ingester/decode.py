@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from tracklog.ingester.remembered import Remembered
 from tracklog.ingester.shape import Shape, shape_of
 from tracklog.processors.line import MAX_ID_LENGTH, Kind
 
@@ -123,8 +124,14 @@ def decode(line: bytes, offset: int, *, time: str | None = None) -> Event | Reje
     if execution_id is not None and len(execution_id) > MAX_ID_LENGTH:
         return reject(line, offset, f"execution_id is longer than {MAX_ID_LENGTH} characters")
     stated, writer, seq, kind = get("timestamp"), get("writer"), get("seq"), get("kind")
-    is_text, sortable = stated.__class__ is str, stated
-    moment = _canonical(stated) if is_text else None
+    moment, sortable = None, stated
+    if is_text := stated.__class__ is str:
+        # As our writers state it; every other one, and one that does not exist, is read as anybody's.
+        fraction = stated[20:26]
+        if len(stated) == 27 and stated[26] == "Z" and fraction.isdecimal() and fraction.isascii():
+            second = _seconds[stated[:20]]
+            if second is not None:
+                moment = second + fraction
     if moment is None:
         other = _time_of(fields, time)
         moment = written(other) if other is not None else None
@@ -137,37 +144,30 @@ def decode(line: bytes, offset: int, *, time: str | None = None) -> Event | Reje
         and 0 < seq <= _MOST
         and writer.__class__ is str
         and len(writer) <= _LONGEST_WRITER
-        and _is_writer(writer)
+        and _are_writers[writer]
     )
     if not stamped:
         # The offset first: lines of one file that have the same time, or none, stay in their order.
         writer, seq = f"~{offset:012x}{hashlib.blake2b(text, digest_size=12).hexdigest()}", offset
     if kind.__class__ is not str:
         kind = None
-    shape = shape_of(kind, tuple(fields), len(text))
+    shape = shape_of(kind, fields, len(text))
     if shape.aliases:
         _read_aliases(fields, shape.aliases)
-        shape = shape_of(kind, tuple(fields), len(text))
+        shape = shape_of(kind, fields, len(text))
     key = f"{sortable} {writer} {str(seq).zfill(19)}"
     return _event((writer, seq, stamped, moment, key, shape, execution_id or None, fields, offset))
 
 
-@functools.lru_cache(1024)
 def _is_writer(name: str) -> bool:
     return _WRITER.fullmatch(name) is not None
 
 
-def _canonical(stated: str) -> str | None:
-    """Write a time that our writers stated; None for every other one, and for one that does not exist."""
-    fraction = stated[20:26]
-    if len(stated) == 27 and stated[26] == "Z" and fraction.isdecimal() and fraction.isascii():
-        second = _written_second(stated[:20])
-        return second + fraction if second is not None else None
-    return None
+_are_writers: Final = Remembered(_is_writer, 1024)
 
 
-@functools.lru_cache(4096)  # A second has many lines.
 def _written_second(stated: str) -> str | None:
+    """Write a second that our writers stated; None for every other one, and for one that does not exist."""
     if _SECOND.fullmatch(stated) is None or not _FIRST_YEAR <= stated[:4] <= _LAST_YEAR:
         return None
     try:
@@ -175,6 +175,10 @@ def _written_second(stated: str) -> str | None:
     except ValueError:
         return None
     return f"{stated[:10]} {stated[11:]}"
+
+
+_seconds: Final = Remembered(_written_second, 4096)
+"""A second has many lines."""
 
 
 def written(moment: dt.datetime) -> str:

@@ -20,6 +20,16 @@ from tracklog.ingester.shape import LLM_KINDS, Shape
 from tracklog.processors.line import Kind
 from tracklog.processors.states import ExecutionStage, ExecutionStatus
 
+# Each line is asked for its kind, and Python 3.11 looks a member of an enumeration up by a call.
+_STARTED: Final = Kind.EXECUTION_STARTED
+_FINISHED: Final = Kind.EXECUTION_FINISHED
+_RELEVANCE: Final = Kind.RELEVANCE
+_REQUEST: Final = Kind.LLM_REQUEST
+_OUTPUT: Final = Kind.OUTPUT
+_OPENED: Final = Kind.WRITER_OPENED
+_CLOSED: Final = Kind.WRITER_CLOSED
+_COMPLETE: Final = ExecutionStage.COMPLETE.value
+
 LogKey = tuple[str, str, int]
 """The identity of a log row: execution_id, writer, seq."""
 
@@ -39,6 +49,9 @@ LOG_COLUMNS: Final = (
     "source_id",
     "line_offset",
 )
+
+_EXECUTION_COLUMNS: Final = EXECUTIONS.columns
+_CALL_COLUMNS: Final = LLM_CALLS.columns
 
 LogRow = tuple[
     str,
@@ -102,9 +115,9 @@ class Changes:
                 ranges[-1][1] = seq
             else:
                 add(ranges, seq)
-            if kind is Kind.WRITER_OPENED:
+            if kind is _OPENED:
                 seen.opened = newest(seen.opened, event)
-            elif kind is Kind.WRITER_CLOSED:
+            elif kind is _CLOSED:
                 seen.closed = newest(seen.closed, event)
         if execution_id is None:
             return
@@ -128,8 +141,8 @@ class Changes:
     def rows(self) -> Rows:
         """Give what a database is given."""
         return Rows(
-            [tuple(map(row.get, EXECUTIONS.columns)) for row in self.executions.values()],
-            [tuple(map(row.get, LLM_CALLS.columns)) for row in self.llm_calls.values()],
+            [tuple(map(row.get, _EXECUTION_COLUMNS)) for row in self.executions.values()],
+            [tuple(map(row.get, _CALL_COLUMNS)) for row in self.llm_calls.values()],
             [*self.logs.values()],
             self.writers,
         )
@@ -152,29 +165,32 @@ def newest(one: Event | None, other: Event | None) -> Event | None:
 
 # The status that a kind gives, behind a digit that says how much it decides: an end over all that goes on, and among
 # ends the worse one; a start over a selection; all of them over what an ordinary line lets one guess.
-_GUESSED: Final = ("0", ExecutionStatus.RUNNING)
+_GUESSED: Final = ("0", ExecutionStatus.RUNNING.value)
 _STATED: Final = "1"
 """Keys from here on are of lines that state a status."""
-_STATUS: Final[Mapping[Kind, tuple[str, ExecutionStatus]]] = {
-    Kind.EXECUTION_PENDING: ("1", ExecutionStatus.PENDING),
-    Kind.EXECUTION_STARTED: ("2", ExecutionStatus.RUNNING),
-    Kind.LLM_REQUEST: ("2", ExecutionStatus.LLM_REQUEST),
-    Kind.LLM_RESPONSE: ("2", ExecutionStatus.LLM_RESPONSE),
-    Kind.LLM_ERROR: ("2", ExecutionStatus.RUNNING),
+_STATUS: Final[Mapping[Kind, tuple[str, str]]] = {
+    Kind.EXECUTION_PENDING: ("1", ExecutionStatus.PENDING.value),
+    Kind.EXECUTION_STARTED: ("2", ExecutionStatus.RUNNING.value),
+    Kind.LLM_REQUEST: ("2", ExecutionStatus.LLM_REQUEST.value),
+    Kind.LLM_RESPONSE: ("2", ExecutionStatus.LLM_RESPONSE.value),
+    Kind.LLM_ERROR: ("2", ExecutionStatus.RUNNING.value),
 }
-_ENDS: Final[Mapping[str, tuple[str, ExecutionStatus]]] = {
-    ExecutionStatus.SUCCESS: ("3", ExecutionStatus.SUCCESS),
-    ExecutionStatus.SKIPPED: ("4", ExecutionStatus.SKIPPED),
-    ExecutionStatus.FAILED: ("5", ExecutionStatus.FAILED),
-    ExecutionStatus.TIMEOUT: ("5", ExecutionStatus.TIMEOUT),
+_ENDS: Final[Mapping[str, tuple[str, str]]] = {
+    status.value: (digit, status.value)
+    for status, digit in (
+        (ExecutionStatus.SUCCESS, "3"),
+        (ExecutionStatus.SKIPPED, "4"),
+        (ExecutionStatus.FAILED, "5"),
+        (ExecutionStatus.TIMEOUT, "5"),
+    )
 }
 
-_STAGE: Final[Mapping[Kind, tuple[ExecutionStage, str]]] = {
-    Kind.EXECUTION_STARTED: (ExecutionStage.INIT, "started"),
-    Kind.RELEVANCE: (ExecutionStage.SHOULD_RESPOND, "completed"),
-    Kind.LLM_REQUEST: (ExecutionStage.LLM_CALL, "started"),
-    Kind.LLM_RESPONSE: (ExecutionStage.LLM_CALL, "completed"),
-    Kind.LLM_ERROR: (ExecutionStage.LLM_CALL, "failed"),
+_STAGE: Final[Mapping[Kind, tuple[str, str]]] = {
+    Kind.EXECUTION_STARTED: (ExecutionStage.INIT.value, "started"),
+    Kind.RELEVANCE: (ExecutionStage.SHOULD_RESPOND.value, "completed"),
+    Kind.LLM_REQUEST: (ExecutionStage.LLM_CALL.value, "started"),
+    Kind.LLM_RESPONSE: (ExecutionStage.LLM_CALL.value, "completed"),
+    Kind.LLM_ERROR: (ExecutionStage.LLM_CALL.value, "failed"),
 }
 _STAGE_STATUS: Final[Mapping[Kind, str]] = {
     Kind.STAGE_STARTED: "started",
@@ -210,7 +226,8 @@ def _go_on(row: Row, event: Event, stage: str | None) -> None:
         row["last_key"] = key
     if time is not None and ((created := get("created_at")) is None or time < created):
         row["created_at"] = time
-    ranks = get(_RANKS) or _UNRANKED
+    known = get(_RANKS)
+    ranks = known or _UNRANKED
     for place, name in shape.identity:
         if (rank := ranks[place]) < _ORDINARY_RANK:
             continue
@@ -221,14 +238,15 @@ def _go_on(row: Row, event: Event, stage: str | None) -> None:
                 row[name] = value
             elif value < row[name]:
                 row[name] = value
-    row[_RANKS] = ranks
+    if ranks is not known:
+        row[_RANKS] = ranks
     if (status_key := get("status_key")) is None:
         row.update(_NOT_ENDED)
     if kind is not None or status_key is None or status_key < _STATED:
         digit, status = _status_of(kind, fields)
         if status_key is None or digit > status_key[0] or (digit == status_key[0] and key > status_key[2:]):
             row["status_key"] = f"{digit} {key}"
-            row["line_status"] = status.value
+            row["line_status"] = status
             if status in _ENDS:  # What is no end does not come over one.
                 _state_end(row, event)
     if stage is not None and ((stage_key := get("stage_key")) is None or key > stage_key):
@@ -236,10 +254,10 @@ def _go_on(row: Row, event: Event, stage: str | None) -> None:
         row["current_stage"] = stage
     if kind is None:
         return
-    if kind is Kind.RELEVANCE:
+    if kind is _RELEVANCE:
         if (relevance_key := row.get("relevance_key")) is None or key > relevance_key:
             _state_relevance(row, event)
-    elif kind is Kind.OUTPUT and ((output_key := row.get("output_key")) is None or key > output_key):
+    elif kind is _OUTPUT and ((output_key := row.get("output_key")) is None or key > output_key):
         _state_output(row, event)
 
 
@@ -257,7 +275,7 @@ def _beginning(event: Event, rank: str, stage: str | None) -> Row:
     if time is not None:
         row["created_at"] = time
     row[EXECUTIONS.ranks] = _ranked(EXECUTIONS.ranked, rank, fields, row)
-    if kind is Kind.EXECUTION_STARTED:
+    if kind is _STARTED:
         row["start_key"] = key
         row["started_at"] = time
         row["writer"] = event.writer
@@ -267,17 +285,17 @@ def _beginning(event: Event, rank: str, stage: str | None) -> Row:
         row["metadata"] = json_of(fields.get("metadata"))
     digit, status = _status_of(kind, fields)
     row["status_key"] = f"{digit} {key}"
-    row["line_status"] = status.value
+    row["line_status"] = status
     if stage is not None:
         row["stage_key"] = key
         row["current_stage"] = stage
     return row
 
 
-def _status_of(kind: Kind | None, fields: Mapping[str, Any]) -> tuple[str, ExecutionStatus]:
+def _status_of(kind: Kind | None, fields: Mapping[str, Any]) -> tuple[str, str]:
     if kind is None:
         return _GUESSED
-    if kind is Kind.EXECUTION_FINISHED:
+    if kind is _FINISHED:
         end = fields.get("status")
         return _ENDS.get(end, _GUESSED) if isinstance(end, str) else _GUESSED
     return _STATUS.get(kind, _GUESSED)
@@ -311,17 +329,17 @@ def _stage_of(shape: Shape, fields: Mapping[str, Any]) -> tuple[str | None, str 
     stage = name_of(stated) if isinstance(stated := fields.get("stage"), str) else None
     if kind is None:
         return stage, name_of(status) if isinstance(status := fields.get("stage_status"), str) else None
-    if kind is Kind.EXECUTION_FINISHED:
+    if kind is _FINISHED:
         # A run that did not succeed stays at the stage it reached: that is what one asks for.
         return (
-            (stage or ExecutionStage.COMPLETE.value, "completed")
+            (stage or _COMPLETE, "completed")
             if fields.get("status") == "success"
             else (stage, None)
         )
     if kind in _STAGE_STATUS:
         return stage, _STAGE_STATUS[kind]
     if (implied := _STAGE.get(kind)) is not None:
-        return stage or implied[0].value, implied[1]
+        return stage or implied[0], implied[1]
     return stage, None
 
 
@@ -331,7 +349,7 @@ _NO_STAGE: Final = (None, None)
 def _go_on_with_call(row: Row, event: Event) -> None:
     """Merge into a row, in place, what one line says of its LLM call; as `merge_into` would."""
     fields, key, time, get = event.fields, event.key, event.time, row.get
-    is_request = event.kind is Kind.LLM_REQUEST
+    is_request = event.kind is _REQUEST
     stated: Row = {}
     # The model that was asked for decides over the name the provider answered with.
     ranks = _ranked(LLM_CALLS.ranked, "0" if is_request else "1", fields, stated)
@@ -377,12 +395,18 @@ def _message(fields: Mapping[str, Any]) -> Any:
     return fields["message"] if "message" in fields else fields.get("msg")
 
 
+_SHORT: Final = 32
+"""A name of fewer characters is kept as it is, see `name_of`."""
+
+
 def _log(event: Event, execution_id: str, source_id: str, stage: str | None, stage_status: str | None) -> LogRow:
     """Give the log row of a line: its keys as columns, and the caller's own as data."""
     writer, seq, stamped, time, _, shape, _, fields, offset = event
     kind = shape.kind
     duration = duration_of(fields["duration_ms"]) if shape.has_duration else None
-    data = {name: fields[name] for name in shape.data}
+    data = {}
+    for name in shape.data:  # Quicker than a comprehension, which is a function.
+        data[name] = fields[name]
     for name in shape.taken:
         if (stage if name == "stage" else stage_status if name == "stage_status" else duration) is None:
             data = {one: value for one, value in fields.items() if one in data or one == name}
@@ -397,6 +421,7 @@ def _log(event: Event, execution_id: str, source_id: str, stage: str | None, sta
     elif kind in _STAGE_STATUS and isinstance(own := data.get("data"), dict):
         del data["data"]
         data = {**own, **data}
+    level = fields.get("level")
     message = fields.get("event")
     if message is None and "event" not in fields:
         message = _message(fields)
@@ -405,8 +430,8 @@ def _log(event: Event, execution_id: str, source_id: str, stage: str | None, sta
         writer,
         seq,
         time,
-        kind.value if kind is not None else None,
-        name_of(fields.get("level")),
+        shape.name,
+        level if level.__class__ is str and 0 < len(level) < _SHORT else name_of(level),
         name_of(fields["logger"]) if shape.has_logger else None,
         message if message.__class__ is str else text_of(message),
         stage,

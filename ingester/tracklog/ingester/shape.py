@@ -1,10 +1,10 @@
 """What the names of a line's keys tell, whatever their values: a program's lines have few shapes, so it is kept."""
 
-import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from tracklog.ingester.remembered import Remembered
 from tracklog.processors.line import IDENTITY_KEYS, STAMP_KEYS, Kind
 
 _ALIAS: Final = "gen_ai."
@@ -44,6 +44,8 @@ class Shape:
     """What a line is about, and which of its keys are for what."""
 
     kind: Kind | None
+    name: str | None
+    """That of the kind."""
     aliases: tuple[str, ...]
     """Names of OpenTelemetry's that it has, which are read as ours."""
     identity: tuple[tuple[int, str], ...]
@@ -57,18 +59,19 @@ class Shape:
     has_logger: bool
 
 
-def shape_of(kind: str | None, names: tuple[str, ...], length: int) -> Shape:
+def shape_of(kind: str | None, fields: Collection[str], length: int) -> Shape:
     """Give the shape of a line.
 
     :param kind: What it states as its kind.
-    :param names: Those of its keys, in order.
+    :param fields: The names of its keys, in order.
     :param length: That of the line in bytes.
     """
-    usual = length <= _USUAL_BYTES and len(names) <= _USUAL_KEYS
-    return _kept(kind, names) if usual else _made(kind, names)
+    names = kind, tuple(fields)
+    return _kept[names] if length <= _USUAL_BYTES and len(fields) <= _USUAL_KEYS else _made(names)
 
 
-def _made(kind: str | None, names: tuple[str, ...]) -> Shape:
+def _made(stated: tuple[str | None, tuple[str, ...]]) -> Shape:
+    kind, names = stated
     aliases = tuple(name for name in names if name.startswith(_ALIAS))
     known = _KINDS.get(kind) if kind is not None else None
     if known is None:
@@ -79,6 +82,7 @@ def _made(kind: str | None, names: tuple[str, ...]) -> Shape:
         ours = ours.union(("kind",), _PAYLOAD_KEYS.get(known, ()))
     return Shape(
         known,
+        known.value if known is not None else None,
         aliases if known is None or known in LLM_KINDS else (),
         tuple((place, name) for place, name in enumerate(IDENTITY_KEYS) if name in names),
         tuple(name for name in names if name not in ours),
@@ -89,7 +93,7 @@ def _made(kind: str | None, names: tuple[str, ...]) -> Shape:
     )
 
 
-_kept: Final = functools.lru_cache(_SHAPES)(_made)
+_kept: Final = Remembered(_made, _SHAPES)
 
 _ENDED: Final = ("gen_ai.usage.", "gen_ai.response.", "gen_ai.output.", "gen_ai.completion")
 
