@@ -19,9 +19,10 @@ from sqlalchemy import func, select
 
 from ingester import kept
 from ingester.lines import dumps, stamped
-from tracklog.ingester import DatabaseUnreachableError, Ingester, SourceNotFoundError, schema
+from tracklog.ingester import DatabaseUnreachableError, Ingester, SourceNotFoundError, files, schema
 from tracklog.ingester.database import open_reader
 from tracklog.ingester.ranges import gaps
+from tracklog.ingester.sources import Source, find
 from tracklog.ingester.store import Store
 
 AGENT = """
@@ -288,6 +289,31 @@ def test_two_ingesters_share_the_files(database: str, tmp_path: Path) -> None:
         assert lines == len(await rows_of(database, "agent_execution_logs"))
 
     asyncio.run(run())
+
+
+def test_a_file_is_renamed_between_being_found_and_being_opened(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one has its name by then: both are read, each once."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    path = logs / "a.log"
+    path.write_bytes(dumps(*kept.story("x", ["x1"])))
+    moved: list[Path] = []
+
+    def rotate_and_find(host: str, place: str, *rest: Any) -> Source:
+        if place == str(path) and not moved:
+            moved.append(path.rename(logs / "a.log.1"))
+            path.write_bytes(dumps(*kept.story("y", ["y1"])))
+        return find(host, place, *rest)
+
+    monkeypatch.setattr(files, "find", rotate_and_find)
+    kept.ingest(database, logs)
+    assert moved
+    assert [("x1", 6), ("y1", 6)] == kept.query(
+        database, "SELECT execution_id, count(*) FROM agent_execution_logs GROUP BY 1 ORDER BY 1"
+    )
+    assert [(2,)] == kept.query(database, "SELECT count(*) FROM tracklog_sources")
 
 
 def test_another_has_seen_that_the_file_began_anew(database: str, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Many rows in one statement: executemany on SQLite, arrays and COPY on PostgreSQL, one text of SQL for both."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -78,20 +78,18 @@ async def update(
     return _count(await (await driver(connection)).execute(sql, *_for_postgresql(table, names, rows)))
 
 
-async def fetch(
-    connection: AsyncConnection, sql: str, keys: Iterable[str], *values: Any
-) -> Sequence[Mapping[str, Any]]:
-    """Run a statement in which `{keys}` stands for a list of texts, and `$2`, `$3` … for single values."""
+async def fetch(connection: AsyncConnection, sql: str, keys: Iterable[str], *values: Any) -> Sequence[Sequence[Any]]:
+    """Run a statement in which `{keys}` stands for a list of texts, and `$2`, `$3` … for single values.
+
+    :returns: The rows that it gives, if any.
+    """
     if is_sqlite(connection):
-        cursor = await (await driver(connection)).execute(*_with_keys_sqlite(sql, keys, values))
-        if cursor.description is None:
-            return []
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
-    rows = await (await driver(connection)).fetch(
-        sql.replace("{keys}", "SELECT unnest($1::text[])"), list(keys), *values
-    )
-    return [dict(row) for row in rows]
+        rows: Sequence[Sequence[Any]] = await (await driver(connection)).execute_fetchall(
+            *_with_keys_sqlite(sql, keys, values)
+        )
+        return rows
+    sql = sql.replace("{keys}", "SELECT unnest($1::text[])")
+    return [tuple(row) for row in await (await driver(connection)).fetch(sql, list(keys), *values)]
 
 
 async def _execute_many(connection: AsyncConnection, sql: str, rows: Sequence[Values]) -> int:

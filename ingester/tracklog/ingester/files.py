@@ -63,7 +63,7 @@ class Files:
         self._resting: dict[_Inode, Source] = {}
         """Of these, the ones that are needed to ask their writers: they are opened for that."""
         self.left = 0
-        """How many files the last scan could not open yet, as too many were open."""
+        """How many files the last scan could not open yet, as too many were open or they had another name by then."""
         self._known: dict[tuple[int, int], Checkpoint] = {}
         """What the database holds, by locator."""
         self._former: dict[tuple[int, int], Checkpoint] = {}
@@ -133,6 +133,12 @@ class Files:
             return None  # It went since the scan.
         except OSError as error:
             self._cannot_read(file.path, error)
+            return None
+        status = os.fstat(source.fileno())
+        if (status.st_dev, status.st_ino) != inode:
+            # It was renamed since the scan, and another one has its name: each is found by the next scan.
+            self.left += 1
+            source.close()
             return None
         if source.checkpoint.identity.locator not in self._known:
             source.rewind(None)

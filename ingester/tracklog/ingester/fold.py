@@ -331,11 +331,7 @@ def _stage_of(shape: Shape, fields: Mapping[str, Any]) -> tuple[str | None, str 
         return stage, name_of(status) if isinstance(status := fields.get("stage_status"), str) else None
     if kind is _FINISHED:
         # A run that did not succeed stays at the stage it reached: that is what one asks for.
-        return (
-            (stage or _COMPLETE, "completed")
-            if fields.get("status") == "success"
-            else (stage, None)
-        )
+        return (stage or _COMPLETE, "completed") if fields.get("status") == "success" else (stage, None)
     if kind in _STAGE_STATUS:
         return stage, _STAGE_STATUS[kind]
     if (implied := _STAGE.get(kind)) is not None:

@@ -65,7 +65,7 @@ async def _take_over(store: Store, connection: AsyncConnection, files: AsyncConn
     result.files = len(sources)
     result.lines = sum(row["lines"] for row in sources)
     before = await connection.scalar(select(func.count()).select_from(schema.agent_executions)) or 0
-    covered = sorted(row["execution_id"] for row in await bulk.fetch(connection, _COVERED, source_ids))
+    covered = sorted(execution_id for (execution_id,) in await bulk.fetch(connection, _COVERED, source_ids))
     result.kept = before - len(covered)
     verdicts = []
     for start in range(0, len(covered), _PER_STEP):
@@ -149,13 +149,14 @@ async def _note_writers(connection: AsyncConnection, files: AsyncConnection) -> 
     columns = [column.name for column in table.columns if column.name != "gone_at"]
     rows = {row["writer"]: dict(row) for row in await _all(files, table)}
     known = await bulk.fetch(
-        connection, "SELECT * FROM tracklog_writers WHERE writer IN ({keys}) ORDER BY writer", sorted(rows)
+        connection,
+        "SELECT writer, CAST(seen AS TEXT), last_seq FROM tracklog_writers WHERE writer IN ({keys}) ORDER BY writer",
+        sorted(rows),
     )
-    for old in known:
-        row = rows[old["writer"]]
-        before = orjson.loads(old["seen"]) if isinstance(old["seen"], str) else old["seen"]
-        row["seen"] = orjson.dumps(union(before, orjson.loads(row["seen"]))).decode()
-        row["last_seq"] = max(row["last_seq"], old["last_seq"])
+    for writer, seen, last_seq in known:
+        row = rows[writer]
+        row["seen"] = orjson.dumps(union(orjson.loads(seen), orjson.loads(row["seen"]))).decode()
+        row["last_seq"] = max(row["last_seq"], last_seq)
     settings = ", ".join(
         f"{name} = excluded.{name}"
         if name in ("seen", "last_seq")

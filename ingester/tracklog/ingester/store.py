@@ -124,7 +124,7 @@ class Store:
         # In the order of their keys, which come first: so no two transactions wait for each other for ever.
         executions, calls, logs = (sorted(some) for some in (rows.executions, rows.llm_calls, rows.logs))
         touched = [row[0] for row in executions]
-        if pruned := {row["execution_id"] for row in await bulk.fetch(connection, _PRUNED, touched)}:
+        if pruned := {execution_id for (execution_id,) in await bulk.fetch(connection, _PRUNED, touched)}:
             executions, calls, logs = (
                 [row for row in some if row[0] not in pruned] for some in (executions, calls, logs)
             )
@@ -149,7 +149,7 @@ class Store:
             f" ORDER BY source_id{lock}",
             [portion.after.source_id for portion in portions],
         )
-        there = {row["source_id"]: (row["position"], bool(row["skipping"])) for row in rows}
+        there = {source_id: (position, bool(skipping)) for source_id, position, skipping in rows}
         expected = {
             portion.before.source_id: (portion.before.position, portion.before.skipping)
             for portion in portions
@@ -284,7 +284,7 @@ async def _known(connection: AsyncConnection, ids: Sequence[str]) -> set[str] | 
     """Give which of some executions are there, of so many that those that are new are worth a COPY; else None."""
     if bulk.is_sqlite(connection) or len(ids) < _WORTH_COPYING:
         return None
-    return {row["execution_id"] for row in await bulk.fetch(connection, _KNOWN, ids)}
+    return {execution_id for (execution_id,) in await bulk.fetch(connection, _KNOWN, ids)}
 
 
 _WORTH_COPYING: Final = 100
@@ -357,18 +357,23 @@ async def _note_writers(connection: AsyncConnection, writers: Mapping[str, Write
     )
     lock = "" if bulk.is_sqlite(connection) else " FOR UPDATE"
     known = await bulk.fetch(
-        connection, f"SELECT * FROM tracklog_writers WHERE writer IN ({{keys}}) ORDER BY writer{lock}", names
+        connection,
+        "SELECT writer, CAST(seen AS TEXT), opened_seq, closed_seq FROM tracklog_writers WHERE writer IN ({keys})"
+        f" ORDER BY writer{lock}",
+        names,
     )
-    for row in known:
-        seen = writers[row["writer"]]
-        before = orjson.loads(row["seen"]) if isinstance(row["seen"], str) else row["seen"]
-        ranges = union(before, seen.seen)
+    changes: dict[tuple[str, ...], list[bulk.Values]] = {}
+    for writer, before, opened_seq, closed_seq in known:
+        seen = writers[writer]
+        ranges = union(orjson.loads(before), seen.seen)
         change: Row = {"seen": orjson.dumps(ranges).decode(), "last_seq": ranges[-1][1]}
-        if seen.opened is not None and seen.opened.seq > (row["opened_seq"] or 0):
+        if seen.opened is not None and seen.opened.seq > (opened_seq or 0):
             change |= _opened(seen.opened)
-        if seen.closed is not None and seen.closed.seq > (row["closed_seq"] or 0):
+        if seen.closed is not None and seen.closed.seq > (closed_seq or 0):
             change |= _closed(seen.closed)
-        await bulk.update(connection, table, "writer", tuple(change), [(*change.values(), row["writer"])])
+        changes.setdefault(tuple(change), []).append((*change.values(), writer))
+    for columns, rows in changes.items():
+        await bulk.update(connection, table, "writer", columns, rows)
 
 
 def _opened(event: Event) -> Row:

@@ -194,7 +194,7 @@ async def _judge(
         keys,
         *values,
     )
-    ids = [row["execution_id"] for row in found]
+    ids = [execution_id for (execution_id,) in found]
     if ids:
         await bulk.fetch(
             connection,
