@@ -20,8 +20,9 @@ BATCH = 10_000
 _NAMES = ("execution_id", "writer", "seq", "timestamp", "level", "event", "kind")
 
 _OURS = """
-import asyncio, time
+import asyncio, gc, time
 from tracklog.ingester import Ingester
+gc.set_threshold(100_000)  # As the command line does.
 async def run():
     async with Ingester([{path!r}], {url!r}) as ingester:
         await ingester._store.prepare()

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -106,8 +107,8 @@ def _with_keys_sqlite(sql: str, keys: Iterable[str], values: Sequence[Any]) -> t
 
 def _for_sqlite(table: Table, columns: Sequence[str], rows: Sequence[Values]) -> list[tuple[Any, ...]]:
     """Write the times, if there are any that are not written yet; most rows are of lines and have none."""
-    places = _times(table, columns)
-    if not any(isinstance(row[place], dt.datetime) for place in places for row in rows):
+    kinds = (map(type, map(itemgetter(place), rows)) for place in _times(table, columns))
+    if not any(dt.datetime in one for one in kinds):
         return [*map(tuple, rows)]
     return [tuple(map(_sqlite_value, row)) for row in rows]
 
