@@ -52,7 +52,7 @@ def run(query: Query[T], connection: Connection) -> T:
                 with _told():
                     rows = _rows(connection.exec_driver_sql(statement.sql), statement.limit)
             else:
-                rows = [Record(row) for row in connection.execute(statement).mappings()]
+                rows = _rows(connection.execute(statement))
             statement = query.send(rows)
     except StopIteration as end:
         answer: T = end.value
@@ -70,7 +70,7 @@ async def run_async(query: Query[T], connection: "AsyncConnection") -> T:
                 with _told():
                     rows = _rows(await connection.exec_driver_sql(statement.sql), statement.limit)
             else:
-                rows = [Record(row) for row in (await connection.execute(statement)).mappings()]
+                rows = _rows(await connection.execute(statement))
             statement = query.send(rows)
     except StopIteration as end:
         answer: T = end.value
@@ -79,8 +79,8 @@ async def run_async(query: Query[T], connection: "AsyncConnection") -> T:
         query.close()
 
 
-def _rows(result: CursorResult[Any], limit: int | None) -> list[Record]:
-    """Give the rows of somebody's own statement, whose columns may have the same name several times."""
+def _rows(result: CursorResult[Any], limit: int | None = None) -> list[Record]:
+    """Give the rows of a statement; of somebody's own, columns may have the same name several times."""
     if not result.returns_rows:
         return []
     names: list[str] = []

@@ -63,12 +63,11 @@ def get_failure_groups(
     rows = yield statement.order_by(_executions.created_at.desc(), _executions.execution_id.desc())
     groups: dict[tuple[str | None, str], Record] = {}
     for row in (yield from completed(rows)):
-        message = folded(row["error_message"])
-        group = groups.setdefault(
-            (row["error_type"], message),
-            Record(
-                error_type=row["error_type"],
-                error_message=message,
+        error = row["error_type"], folded(row["error_message"])
+        if (group := groups.get(error)) is None:
+            group = groups[error] = Record(
+                error_type=error[0],
+                error_message=error[1],
                 executions=0,
                 agents=Counter(),
                 stages=Counter(),
@@ -76,14 +75,14 @@ def get_failure_groups(
                 last_at=row["created_at"],
                 execution_id=row["execution_id"],
                 example=row["error_message"],
-            ),
-        )
+            )
         group["executions"] += 1
         group["agents"][row["agent_name"] or ""] += 1
         group["stages"][row["current_stage"] or ""] += 1
         group["first_at"] = row["created_at"] or group["first_at"]
         group["last_at"] = group["last_at"] or row["created_at"]
-    for group in groups.values():
-        group.update(agents=dict(group["agents"].most_common()), stages=dict(group["stages"].most_common()))
     found = sorted(groups.values(), key=lambda group: -group["executions"])  # Stable: the newer stays before.
-    return found[: at_most(limit)]
+    found = found[: at_most(limit)]
+    for group in found:
+        group.update(agents=dict(group["agents"].most_common()), stages=dict(group["stages"].most_common()))
+    return found
