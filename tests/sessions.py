@@ -28,8 +28,8 @@ _DIFFERS = (
     (re.compile(r"\+?\d[\d,.]* (?:ms|s)\b"), "TOOK"),
     (re.compile(r"\d[\d.]* (?:%|kB)"), "AMOUNT"),
     (re.compile(r"[█░▸]+"), "BAR"),
-    # Where a text was cut depends on how long ids are.
-    (re.compile(r"(?: +\S+){0,3} *…"), " …"),
+    # Where a cell was cut depends on how long the ids are: those of one moment need more digits.
+    (re.compile(r"(?:(?<=  )|^)\S+(?: \S+)*…", re.MULTILINE), "…"),
 )
 """What is not the same in two runs."""
 
