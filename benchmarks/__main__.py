@@ -172,6 +172,12 @@ def answers(bench: Bench) -> Iterator[Row]:
     yield _time("performance over 30 days, ms", f"full aggregate, {size}", pair, "<= 0.02x at 10 million")
 
 
+def flat(bench: Bench) -> Iterator[Row]:
+    """Measure the memory of a very long backlog: a million executions are 9.6 GB, and as much again in the database."""
+    most = backlog.memory(bench.directory(), bench.executions)
+    yield "peak memory of a backlog, MiB", f"{bench.executions:,} executions", f"{most:.0f}", "", "", "< 150, flat"
+
+
 def peers(bench: Bench) -> Iterator[Row]:
     """Measure peers that have to be installed beside."""
     what = "a backlog, lines/s"
@@ -195,7 +201,7 @@ def peers(bench: Bench) -> Iterator[Row]:
 ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     measure.__name__: measure for measure in (line, execution, ingest, memory, delay, grow)
 }
-LONG: dict[str, Callable[[Bench], Iterator[Row]]] = {"answers": answers, "peers": peers}
+LONG: dict[str, Callable[[Bench], Iterator[Row]]] = {"answers": answers, "flat": flat, "peers": peers}
 """What is measured only when it is named."""
 
 
@@ -209,7 +215,7 @@ def main() -> None:
         help=f"some of {', '.join(ROWS)}, which are all measured by default, and {', '.join(LONG)}",
     )
     parser.add_argument("--steps", type=int, default=4, help="100,000 lines each, for `grow`")
-    parser.add_argument("--executions", type=int, default=1_000_000, help="for `answers`")
+    parser.add_argument("--executions", type=int, default=1_000_000, help="for `answers` and `flat`")
     parser.add_argument("--logs", type=int, default=14, help="log rows of each execution, for `answers`")
     arguments = parser.parse_args()
     if unknown := set(arguments.rows) - set(ROWS | LONG):
