@@ -13,6 +13,8 @@ import traceback
 from typing import Any
 
 from faults.failpoints import Action, Failpoint, Failpoints
+from ingester import kept
+from tracklog.ingester.worker import Worker
 
 
 def main() -> None:
@@ -72,6 +74,7 @@ def _be(program: Any, command: dict[str, Any]) -> None:
             module = __import__(f"tracklog.ingester.{module}", fromlist=[name])
             assert hasattr(module, name), place
             setattr(module, name, tuple(value) if isinstance(value, list) else value)
+        Worker.start = kept.start_and_wait  # type: ignore[assignment, method-assign]
         failpoints = Failpoints(
             Failpoint(command["place"], command["time"], Action(command["action"])) if command["place"] else None
         )

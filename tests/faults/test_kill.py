@@ -2,6 +2,7 @@
 
 import random
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,20 @@ import pytest
 from faults.conftest import Record
 from faults.failpoints import Action, Failpoint
 from faults.length import long_or_short
-from faults.oracle import compare_files, compress
+from faults.oracle import Account, compare_files, compress
 from faults.processes import Nursery, until
 from faults.written import Hand
+from ingester import kept
+from ingester.lines import wrapped
 
 Constants = dict[str, Any]
 
 WHOLE: Constants = {}
 SMALL: Constants = {"files:_BATCH_BYTES": 1000, "files:_TURN_BYTES": 1000, "read:_STEP_BYTES": 1000}
 """So that each file takes several batches, and the next one is read and folded ahead."""
+
+BACKLOG: Constants = {"files:_BATCH_BYTES": 30_000, "files:_TURN_BYTES": 30_000, "read:_STEP_BYTES": 8_000}
+"""So that some thousand lines are one."""
 
 IMPATIENT: Constants = {
     # A stopped ingester holds its locks as long as the other waits for them; that need not take half a minute here.
@@ -128,3 +134,31 @@ def test_it_is_stopped_while_another_takes_over(
         nursery.run(*arguments)
     account = compare_files(database, tmp_path / "logs")
     record(account, runs=len(cases))
+
+
+def test_a_backlog_is_killed_again_and_again(database: str, nursery: Nursery, tmp_path: Path, record: Record) -> None:
+    """While it is read ahead: plain files, one that a runtime has split lines in, and a compressed one."""
+    logs, whole = tmp_path / "logs", f"sqlite:///{tmp_path}/whole.db"
+    logs.mkdir()
+    for place in range(4):
+        lines = Hand(f"w{place}", chance=random.Random(place)).lines(long_or_short(20_000, 2_000))
+        (logs / f"{place}.log").write_bytes(wrapped(lines, 70) if place == 2 else lines)
+    compress(logs / "3.log")
+    # Lines of long ago are not judged: their verdicts would be of different moments.
+    command = ("ingest", "--once", logs, "--stale-after", "36500d", "--db")
+    chance, kills = random.Random(1), 0
+    nursery.run(*command, whole)
+    while True:
+        child = nursery.start(*command, database, constants=BACKLOG)
+        deadline = time.monotonic() + chance.uniform(0.1, 0.4) * (1 + kills / 20)  # So that it comes to an end.
+        while child.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+        if child.poll() is not None:
+            break
+        child.kill()
+        kills += 1
+    assert 0 == child.wait(), child.messages
+    assert kills > 1
+    expected, there = kept.contents(whole), kept.contents(database)
+    assert expected == there
+    record(Account(len(there["agent_execution_logs"]), 0, 0), kills=kills)

@@ -11,11 +11,21 @@ from sqlalchemy import delete, select, text, update
 from ingester.lines import dumps, stamped
 from tracklog.ingester import Ingester, schema
 from tracklog.ingester.store import Store
+from tracklog.ingester.worker import Worker
 from tracklog.processors.line import Kind
 
 T = TypeVar("T")
 
 HOST = "here"
+
+START = Worker.start
+
+
+def start_and_wait(worker: Worker) -> None:
+    """Start the process that reads ahead, and wait until it is there: the backlogs of tests are short."""
+    START(worker)
+    if worker._process is not None:
+        worker._greeted.exception(timeout=30)
 
 
 def story(writer: str, executions: Sequence[str], *, first: float = 0) -> list[dict[str, Any]]:

@@ -27,6 +27,17 @@ def dumps(*lines: dict[str, Any]) -> bytes:
     return b"".join(orjson.dumps(line) + b"\n" for line in lines)
 
 
+def wrapped(lines: bytes, most: int) -> bytes:
+    """Write lines as a container's runtime does, in parts of so many bytes."""
+    parts = []
+    for line in lines.splitlines():
+        starts = range(0, len(line), most)
+        for start in starts:
+            tag = b"F" if start == starts[-1] else b"P"
+            parts.append(b"2026-01-01T10:00:00Z stdout %s %s\n" % (tag, line[start : start + most]))
+    return b"".join(parts)
+
+
 def event_of(line: dict[str, Any], offset: int = 0) -> Event:
     """Decode a line that is one."""
     event = decode(orjson.dumps(line), offset)

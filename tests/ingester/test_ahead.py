@@ -15,15 +15,13 @@ from pathlib import Path
 import pytest
 
 from ingester import kept
-from ingester.lines import dumps
+from ingester.lines import dumps, wrapped
 from tracklog.ingester import Ingester, Summary, ahead, files, read, worker
 from tracklog.ingester.batch import Piece, Tally, fold_pieces
 from tracklog.ingester.sources import Portion, Source
 from tracklog.ingester.worker import Worker
 
 STORIES = 40
-
-START = Worker.start
 
 
 @pytest.fixture(autouse=True)
@@ -36,12 +34,7 @@ def cores(monkeypatch: pytest.MonkeyPatch) -> None:
 def started_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the process there when it is asked for: the backlogs of these tests are short."""
 
-    def start_and_wait(self: Worker) -> None:
-        START(self)
-        if self._process is not None:
-            self._greeted.result(timeout=30)
-
-    monkeypatch.setattr(Worker, "start", start_and_wait)
+    monkeypatch.setattr(Worker, "start", kept.start_and_wait)
 
 
 @pytest.fixture
@@ -159,24 +152,13 @@ def test_many_small_files_are_a_backlog(
     assert without_it(tmp_path, logs, monkeypatch) == kept.contents(sqlite_database)
 
 
-def split(lines: bytes, most: int) -> bytes:
-    """Write lines as a container's runtime does, in parts of so many bytes."""
-    parts = []
-    for line in lines.splitlines():
-        starts = range(0, len(line), most)
-        for start in starts:
-            tag = b"F" if start == starts[-1] else b"P"
-            parts.append(b"2026-01-01T10:00:00Z stdout %s %s\n" % (tag, line[start : start + most]))
-    return b"".join(parts)
-
-
 def test_batches_that_end_within_a_line_that_was_split(
     database: str, logs: Path, tmp_path: Path, asked: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was read ahead of it is read again, from where the line begins."""
     for writer in ("x", "y"):
         path = logs / f"{writer}.jsonl"
-        path.write_bytes(split(path.read_bytes(), 50))
+        path.write_bytes(wrapped(path.read_bytes(), 50))
     voided = []
     is_next = Source.is_next
 
@@ -312,7 +294,7 @@ def test_until_it_has_started_it_is_not_waited_for(
 
     with monkeypatch.context() as patched:
         patched.setattr(worker, "_start", start_another)
-        patched.setattr(Worker, "start", START)
+        patched.setattr(Worker, "start", kept.START)
         kept.ingest(sqlite_database, logs)
     assert not asked
     assert without_it(tmp_path, logs, monkeypatch) == kept.contents(sqlite_database)
