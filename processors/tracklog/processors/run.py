@@ -53,6 +53,11 @@ class Run:
 
     def __init__(self, identity: Identity, *, call_reason: str | None, input_data: Any, metadata: Any) -> None:
         self.identity = identity
+        # No properties: each ordinary line that is logged inside asks for them.
+        self.execution_id = identity.execution_id
+        """The execution's id."""
+        self.agent_name = identity.agent_name
+        """The agent's name."""
         self._process = process.token()
         self._began = time.perf_counter_ns()
         self._status: ExecutionStatus | None = None
@@ -77,16 +82,6 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run {self.identity.agent_name} {self.execution_id}>"
-
-    @property
-    def execution_id(self) -> str:
-        """The execution's id."""
-        return self.identity.execution_id
-
-    @property
-    def agent_name(self) -> str:
-        """The agent's name."""
-        return self.identity.agent_name
 
     def relevance(self, should_respond: bool, confidence: float | None = None, reasoning: str | None = None) -> None:
         """Log whether the agent finds itself concerned; `confidence` is 0 to 1. If not, the execution is skipped."""
