@@ -134,8 +134,7 @@ class Files:
         except OSError as error:
             self._cannot_read(file.path, error)
             return None
-        status = os.fstat(source.fileno())
-        if (status.st_dev, status.st_ino) != inode:
+        if inode not in (_inode_of(source.fileno()), _inode_of(file.path)):
             # It was renamed since the scan, and another one has its name: each is found by the next scan.
             self.left += 1
             source.close()
@@ -313,6 +312,15 @@ class Files:
             if error.errno is not None:  # A link that leads out is none of them.
                 self._unreadable.add(path)
             _log.warning("cannot read %s: %s; going on without it until that is mended", path, error.strerror or error)
+
+
+def _inode_of(file: str | int) -> _Inode | None:
+    """Give the inode of a descriptor, or of what has a name by now."""
+    try:
+        status = os.stat(file, follow_symlinks=False) if isinstance(file, str) else os.fstat(file)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _most_open() -> int:
