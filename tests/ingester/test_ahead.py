@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -168,9 +170,16 @@ def test_batches_that_end_within_a_line_that_was_split(
         return answer
 
     monkeypatch.setattr(Source, "is_next", note)
+    here, alone = Worker.here, list[Sequence[Piece]]()
+
+    def note_alone(self: Worker, pieces: Sequence[Piece]) -> worker.Folding:
+        alone.append(pieces)
+        return here(self, pieces)
+
+    monkeypatch.setattr(Worker, "here", note_alone)
     kept.ingest(database, logs)
-    assert 1 <= len(voided) <= 4  # Of each file once: from then on no further batch of it is read ahead.
-    assert len(asked) > 5
+    assert 1 <= len(voided) <= 4  # Of each file once: from then on only one batch of it is read ahead.
+    assert len(asked) > 2 * len(alone)
     assert without_it(tmp_path, logs, monkeypatch) == kept.contents(database)
     assert [(2 * STORIES,)] == kept.query(
         database, "SELECT count(*) FROM agent_executions WHERE status = 'success' AND agent_name IN ('X', 'Y')"
@@ -269,17 +278,31 @@ def test_each_line_is_counted_once(sqlite_database: str, logs: Path, asked: list
     )
 
 
+@pytest.mark.parametrize(("what", "number"), [("process", 1), ("thread", 1), ("thread", 2), ("thread", 6)])
 def test_it_cannot_be_started(
-    sqlite_database: str, logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite_database: str, logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, number: int
 ) -> None:
-    """Where no process can be made, one is enough."""
+    """Where no process can be made, or no thread, one is enough."""
 
-    def refuse() -> None:
-        raise BlockingIOError(11, "Resource temporarily unavailable")
+    def refuse(*_: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable") if what == "process" else RuntimeError(what)
+
+    submit, threads = ThreadPoolExecutor.submit, list[str]()
+
+    def refuse_thread(self: ThreadPoolExecutor, *arguments: Any) -> Any:
+        if (name := self._thread_name_prefix or "").startswith("tracklog"):
+            threads.append(name)
+            if len(threads) == number:
+                refuse()
+        return submit(self, *arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(worker, "_start", refuse)
+        if what == "process":
+            patched.setattr(worker, "_start", refuse)
+        else:
+            patched.setattr(ThreadPoolExecutor, "submit", refuse_thread)
         kept.ingest(sqlite_database, logs)
+    assert (what == "thread") == bool(threads)
     assert without_it(tmp_path, logs, monkeypatch) == kept.contents(sqlite_database)
 
 
@@ -359,6 +382,21 @@ def test_it_rests(monkeypatch: pytest.MonkeyPatch) -> None:
         assert is_gone(pid)
         one.start()
         assert one._process is not None
+
+
+def test_it_may_take_its_time_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not rest before it has greeted, unless it never does."""
+    idle = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    monkeypatch.setattr(worker, "_IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "_start", lambda: subprocess.Popen(idle, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+    monkeypatch.setattr(Worker, "start", kept.START)
+    with started() as (one, pid):
+        one.rest()
+        assert not is_gone(pid)
+        assert not one.is_ready
+        monkeypatch.setattr(worker, "_ANSWER_SECONDS", 0.0)
+        one.rest()
+        assert is_gone(pid)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -26,8 +26,11 @@ class Batches:
     async def next(self) -> tuple[list[Portion], Rows]:
         """Give the next batch, which is to be committed before the one after it; empty when nothing is left to read."""
         while True:
-            taken, folding = self._ahead.popleft() if self._ahead else self._take()
+            if not self._ahead:
+                self._ahead.append(self._take())
+            taken, folding = self._ahead[0]
             tallies = await folding.tallies()
+            self._ahead.popleft()
             if not all(portion.source.is_next(portion) for portion in taken):
                 # A file was closed meanwhile, or a line was split where this begins.
                 self.drop()
@@ -47,8 +50,9 @@ class Batches:
     def _look_ahead(self) -> None:
         while self._is_behind and self._worker.is_ready and len(self._ahead) < _DEPTH:
             taken, self._is_behind = self._files.take()
-            if taken:
-                self._ahead.append((taken, self._worker.begin([portion.piece for portion in taken])))
+            if not taken:  # There may be more when what was taken is noted.
+                return
+            self._ahead.append((taken, self._worker.begin([portion.piece for portion in taken])))
 
     def drop(self) -> None:
         """Forget what was read ahead: the files go back to where the last batch ended, or before."""

@@ -154,16 +154,20 @@ class Files:
         :returns: What was read, and whether there is more.
         """
         portions: list[Portion] = []
-        held = 0
+        held, left = 0, False
         # One that is read alone does not wait for others between its turns.
         limit = max(_TURN_BYTES, _BATCH_BYTES // max(1, len(self._open)))
         for inode, source in list(self._open.items()):
             try:
                 if not source.is_due() or not source.has_more():
                     continue
+                if source.waits():
+                    left = True
+                    continue
                 if not source.is_same():
-                    if source.is_ahead:
-                        continue  # What was read of the former content comes first.
+                    if source.is_ahead:  # What was read of the former content comes first.
+                        left = True
+                        continue
                     source.renew()
                 portion = source.take(limit)
             except OSError as error:
@@ -176,7 +180,7 @@ class Files:
             held += len(portion.piece.data)
             if held >= _BATCH_BYTES:
                 return portions, True
-        return portions, not all(portion.chunk.at_end for portion in portions)
+        return portions, left or not all(portion.chunk.at_end for portion in portions)
 
     def take_back(self) -> None:
         """Forget what was taken and not noted; it is read again."""

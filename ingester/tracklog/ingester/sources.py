@@ -212,9 +212,13 @@ class Source:
         """Tell whether a portion still follows on what was noted, and was not taken back."""
         return self.is_ahead and self._taken[0] is portion
 
+    def waits(self) -> bool:
+        """Tell whether what was taken is to be noted first, as only then it is known where it ends."""
+        return self._joins and self.is_ahead
+
     def has_more(self) -> bool:
-        """Tell whether it is known where the next portion begins, and the last one was not all there was."""
-        return not self._taken or not (self._joins or self._taken[-1].chunk.at_end)
+        """Tell whether there may be more than what was taken."""
+        return not self._taken or not self._taken[-1].chunk.at_end
 
     def take_back(self) -> None:
         """Forget what was taken and not noted: it is read again."""

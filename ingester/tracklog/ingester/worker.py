@@ -56,10 +56,10 @@ class Worker:
         if self._process is None and not self._broken:
             try:
                 self._process = _start()
-            except OSError:
-                self.give_up()
-            else:
                 self._greeted = self._taker.submit(_greeting, self._process)
+            except (OSError, RuntimeError):  # No process can be made, or no thread.
+                self.give_up()
+            self._used_at = time.monotonic()
 
     def here(self, pieces: Sequence[Piece]) -> "Folding":
         """Have pieces folded in this process, when it is asked for."""
@@ -71,16 +71,21 @@ class Worker:
             return self.here(pieces)
         self._used_at = time.monotonic()
         loop = asyncio.get_running_loop()
-        given = loop.run_in_executor(self._giver, _give, self._process, pieces)
-        # What becomes of the lines comes first: by it the next ones are read, while the rows are on their way.
-        tallies, rows = (loop.run_in_executor(self._taker, _answer, self._process) for _ in range(2))
+        try:
+            given = loop.run_in_executor(self._giver, _give, self._process, pieces)
+            # What becomes of the lines comes first: by it the next ones are read, while the rows are on their way.
+            tallies, rows = (loop.run_in_executor(self._taker, _answer, self._process) for _ in range(2))
+        except RuntimeError:  # No thread can be made.
+            self.give_up()
+            return self.here(pieces)
         for part in (given, tallies, rows):  # Whether or not it is waited for.
             part.add_done_callback(lambda done: done.cancelled() or done.exception())
         return Folding(self, pieces, (tallies, rows))
 
     def rest(self) -> None:
         """End the process if there was nothing to do for a while; it starts again when there is."""
-        if self._process is not None and time.monotonic() - self._used_at > _IDLE_SECONDS:
+        patience = _IDLE_SECONDS if self.is_ready else _ANSWER_SECONDS
+        if self._process is not None and time.monotonic() - self._used_at > patience:
             self.close()
 
     def give_up(self) -> None:
@@ -97,6 +102,7 @@ class Worker:
         process.wait()
         for thread in (self._giver, self._taker):
             thread.shutdown()  # Whoever waits for an answer has been told by now that none comes.
+        self._greeted = Future()
         self._threads()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
@@ -129,8 +135,10 @@ class Folding:
     async def _part(self, place: int) -> Any:
         if self._reply is not None and self._here is None:
             try:
-                part = await asyncio.wait_for(asyncio.shield(self._reply[place]), _ANSWER_SECONDS)
-                return pickle.loads(part)  # noqa: S301  # Of our own process.
+                reply = self._reply[place]
+                if not (await asyncio.wait((reply,), timeout=_ANSWER_SECONDS))[0]:
+                    raise TimeoutError
+                return pickle.loads(reply.result())  # noqa: S301  # Of our own process.
             except (OSError, EOFError, ValueError, pickle.UnpicklingError, TimeoutError):
                 if self._worker.is_ready:
                     _log.warning("the process that reads ahead does not answer; going on without it, at half the speed")
