@@ -1,6 +1,5 @@
 """Batches, one after the other: the next ones are read and folded while the database takes the one before."""
 
-import asyncio
 from collections import deque
 from typing import Final
 
@@ -37,7 +36,6 @@ class Batches:
                 continue
             portions = self._files.note(taken, tallies)
             self._look_ahead()
-            await asyncio.sleep(0)  # It is handed over before anything else is done.
             if portions or not self._ahead:
                 return portions, await folding.rows()
 

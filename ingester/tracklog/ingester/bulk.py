@@ -84,13 +84,13 @@ async def fetch(connection: AsyncConnection, sql: str, keys: Iterable[str], *val
 
     :returns: The rows that it gives, if any.
     """
+    rows: Sequence[Sequence[Any]]
     if is_sqlite(connection):
-        rows: Sequence[Sequence[Any]] = await (await driver(connection)).execute_fetchall(
-            *_with_keys_sqlite(sql, keys, values)
-        )
-        return rows
-    sql = sql.replace("{keys}", "SELECT unnest($1::text[])")
-    return [tuple(row) for row in await (await driver(connection)).fetch(sql, list(keys), *values)]
+        rows = await (await driver(connection)).execute_fetchall(*_with_keys_sqlite(sql, keys, values))
+    else:
+        sql = sql.replace("{keys}", "SELECT unnest($1::text[])")
+        rows = await (await driver(connection)).fetch(sql, list(keys), *values)
+    return rows
 
 
 async def _execute_many(connection: AsyncConnection, sql: str, rows: Sequence[Values]) -> int:
