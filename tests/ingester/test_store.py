@@ -122,6 +122,7 @@ def test_what_came_since_the_look_is_merged(
     async def seen_nothing(*_: object) -> set[str]:
         return set()
 
+    monkeypatch.setattr(store, "_WORTH_COPYING", 0)
     monkeypatch.setattr(store, "_known", seen_nothing)
     merges_as_the_fold_does(postgres_database, lines, groups)
 
@@ -148,6 +149,14 @@ def merges_as_the_fold_does(database: str, lines: list[dict[str, Any]], groups: 
                 assert (len(own) or None) == row["llm_calls"]
                 tokens = [call["tokens_used"] for call in own if call.get("tokens_used") is not None]
                 assert (sum(tokens) if tokens else None) == row["llm_tokens_used"]
+                latencies = [call["latency_ms"] for call in own if call.get("latency_ms") is not None]
+                assert (len(latencies) if own else None) == row["llm_timed_calls"]
+                assert (pytest.approx(sum(latencies)) if latencies else None) == row["llm_latency_ms"]
+                named = [call for call in own if call.get("model") is not None]
+                last = max(
+                    named, key=lambda call: (call.get("request_key") or call["end_key"], call["call_id"]), default={}
+                )
+                assert last.get("model") == row["llm_model"]
 
     asyncio.run(run())
 

@@ -53,6 +53,8 @@ async def insert(
 
 async def copy(connection: AsyncConnection, table: Table, columns: Sequence[str], rows: Sequence[Values]) -> None:
     """Copy rows straight into a table of PostgreSQL; a key that is there already is an error."""
+    if not rows:
+        return
     records = zip(*_for_postgresql(table, columns, rows), strict=True)
     await (await driver(connection)).copy_records_to_table(table.name, records=records, columns=columns)
 

@@ -4,6 +4,8 @@ import contextlib
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 import asyncpg
@@ -129,9 +131,10 @@ class Store:
                 [row for row in some if row[0] not in pruned] for some in (executions, calls, logs)
             )
             touched = [row[0] for row in executions]
-        known = await _known(connection, touched)
-        await _merge(connection, EXECUTIONS, _MOVED, executions, known)
-        await _merge(connection, LLM_CALLS, {}, calls, known)
+        if copied := await _copy_new(connection, executions, calls):
+            executions, calls = ([row for row in some if row[0] not in copied] for some in (executions, calls))
+        await _upsert(connection, EXECUTIONS, _MOVED, executions)
+        await _upsert(connection, LLM_CALLS, {}, calls)
         await self._insert_logs(connection, logs)
         if with_calls := sorted({call[0] for call in calls}):
             await bulk.fetch(connection, _SUM_CALLS, with_calls)
@@ -188,7 +191,7 @@ class Store:
         if not logs:
             return
         if not bulk.is_sqlite(connection) and not self._repeating:
-            if await _copied(connection, table, LOG_COLUMNS, logs):
+            if await _copied(connection, (table, LOG_COLUMNS, logs)):
                 return
             self._repeating = True
         inserted = await bulk.insert(connection, table, LOG_COLUMNS, logs, "(execution_id, writer, seq) DO NOTHING")
@@ -280,41 +283,82 @@ ON CONFLICT (agent_name, window_start, marked_by) DO UPDATE SET marked_at = excl
 """
 
 
-async def _known(connection: AsyncConnection, ids: Sequence[str]) -> set[str] | None:
-    """Give which of some executions are there, of so many that those that are new are worth a COPY; else None."""
-    if bulk.is_sqlite(connection) or len(ids) < _WORTH_COPYING:
-        return None
-    return {execution_id for (execution_id,) in await bulk.fetch(connection, _KNOWN, ids)}
+async def _copy_new(
+    connection: AsyncConnection, executions: Sequence[bulk.Values], calls: Sequence[bulk.Values]
+) -> set[str]:
+    """Copy executions that are not there yet, and their calls, straight in, on PostgreSQL and where they are many.
+
+    :returns: Which ones were; all others are to be merged.
+    """
+    if bulk.is_sqlite(connection) or len(executions) < _WORTH_COPYING:
+        return set()
+    known = await _known(connection, [row[0] for row in executions])
+    executions, calls = ([row for row in some if row[0] not in known] for some in (executions, calls))
+    if not executions:
+        return set()
+    sums = _summed(calls)
+    summed = [(*row, *sums.get(row[0], _NO_CALLS)) for row in executions]
+    is_copied = await _copied(
+        connection,
+        (schema.agent_executions, (*EXECUTIONS.columns, *_SUM_COLUMNS), summed),
+        (schema.agent_llm_calls, LLM_CALLS.columns, calls),
+    )
+    return {row[0] for row in executions} if is_copied else set()
 
 
 _WORTH_COPYING: Final = 100
 """Below so many executions a COPY takes more turns to the server and back than it saves work there."""
 
-_KNOWN: Final = "SELECT execution_id FROM agent_executions WHERE execution_id IN ({keys})"
+
+async def _known(connection: AsyncConnection, ids: Sequence[str]) -> set[str]:
+    sql = "SELECT execution_id FROM agent_executions WHERE execution_id IN ({keys})"
+    return {execution_id for (execution_id,) in await bulk.fetch(connection, sql, ids)}
 
 
-async def _merge(
-    connection: AsyncConnection,
-    rules: Rules,
-    more: Mapping[str, str],
-    rows: Sequence[bulk.Values],
-    known: set[str] | None,
-) -> None:
-    """Merge rows into what is there; what is about executions that are not `known` is copied straight in."""
-    if known is not None:
-        new = [row for row in rows if row[0] not in known]
-        if new and await _copied(connection, schema.metadata.tables[rules.table], rules.columns, new):
-            rows = [row for row in rows if row[0] in known]
-    await _upsert(connection, rules, more, rows)
+_SUM_COLUMNS: Final = ("llm_calls", "llm_tokens_used", "llm_latency_ms", "llm_timed_calls", "llm_model")
+_NO_CALLS: Final = (None,) * len(_SUM_COLUMNS)
 
 
-async def _copied(
-    connection: AsyncConnection, table: Table, columns: Sequence[str], rows: Sequence[bulk.Values]
-) -> bool:
-    """Copy rows into a table of PostgreSQL; False, and nothing was, if the key of one is there, by another ingester."""
+def _summed(calls: Sequence[bulk.Values]) -> dict[str, tuple[Any, ...]]:
+    """Sum the calls of executions that have no others up, as `_SUM_CALLS` would; they are in the order of their keys.
+
+    A row that is written with its sums is not written a second time.
+    """
+    sums = {}
+    for execution_id, own in groupby(map(_SUMMED, calls), itemgetter(0)):
+        number, tokens, latencies, models = 0, [], [], []
+        for _, call_id, model, request_key, end_key, used, latency in own:
+            number += 1
+            if used is not None:
+                tokens.append(used)
+            if latency is not None:
+                latencies.append(latency)
+            if model is not None:
+                models.append((end_key if request_key is None else request_key, call_id, model))
+        sums[execution_id] = (
+            number,
+            sum(tokens) if tokens else None,
+            sum(latencies) if latencies else None,
+            len(latencies),
+            max(models)[2] if models else None,
+        )
+    return sums
+
+
+_SUMMED: Final = itemgetter(
+    *map(
+        LLM_CALLS.columns.index,
+        ("execution_id", "call_id", "model", "request_key", "end_key", "tokens_used", "latency_ms"),
+    )
+)
+
+
+async def _copied(connection: AsyncConnection, *parts: tuple[Table, Sequence[str], Sequence[bulk.Values]]) -> bool:
+    """Copy rows into tables of PostgreSQL; False, and nothing was, if a key is there, by another ingester."""
     try:
         async with connection.begin_nested():
-            await bulk.copy(connection, table, columns, rows)
+            for table, columns, rows in parts:
+                await bulk.copy(connection, table, columns, rows)
     except asyncpg.UniqueViolationError:
         return False
     return True
