@@ -19,7 +19,7 @@ import pytest
 from ingester import kept
 from ingester.lines import dumps, wrapped
 from tracklog.ingester import Ingester, Summary, ahead, files, read, worker
-from tracklog.ingester.batch import Piece, Tally, fold_pieces
+from tracklog.ingester.batch import Piece, fold_pieces
 from tracklog.ingester.sources import Portion, Source
 from tracklog.ingester.worker import Worker
 
@@ -201,14 +201,15 @@ def test_a_file_that_cannot_be_read_for_a_moment_is_read_again(
         data = (logs / "x.jsonl").read_bytes()
         (logs / "x.jsonl").unlink()
         (logs / "x.jsonl.gz").write_bytes(gzip.compress(data))
-    note, noted = Source.note, list[str]()
+    take, taken, voided = Source.take, list[str](), list[Portion]()
 
-    def fail_once(self: Source, portion: Portion, tally: Tally) -> None:
+    def fail_once(self: Source, limit: int) -> Portion:
         if "x.jsonl" in self.path:
-            noted.append(self.path)
-            if len(noted) == 3:
+            taken.append(self.path)
+            if len(taken) == 4:
+                voided.extend(self._taken)
                 raise OSError(5, "Input/output error")
-        note(self, portion, tally)
+        return take(self, limit)
 
     async def run() -> Summary:
         patient = dt.timedelta(days=10_000)  # Between the two, executions of long ago seem to be unfinished.
@@ -217,9 +218,10 @@ def test_a_file_that_cannot_be_read_for_a_moment_is_read_again(
             return await ingester.run_once()
 
     with monkeypatch.context() as patched:
-        patched.setattr(Source, "note", fail_once)
+        patched.setattr(Source, "take", fail_once)
         asyncio.run(run())
-    assert len(noted) > 5
+    assert len(taken) > 5
+    assert voided
     assert without_it(tmp_path, logs, monkeypatch) == kept.contents(sqlite_database)
 
 

@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ingester.lines import dumps, read_on, stamped
+from ingester.lines import dumps, read_on, stamped, wrapped
+from tracklog.ingester.batch import fold_pieces
 from tracklog.ingester.identify import Compression
 from tracklog.ingester.sources import Checkpoint, Portion, Source, find
 
@@ -179,6 +180,27 @@ def test_lines_that_a_runtime_split_are_read_when_they_are_whole(tmp_path: Path)
     append(path, start + b'F "two"}\n')
     assert ["two"] == reading.read(path)
     assert os.stat(path).st_size == reading.portions[-1].after.position
+
+
+def test_what_was_taken_ends_within_a_line_that_a_runtime_split(tmp_path: Path) -> None:
+    """It ends where the line begins, by what was taken of the file, which is another one before that is known."""
+    path = tmp_path / "a.log"
+    whole, split = wrapped(lines(1, 20), 10_000), wrapped(lines(21, 21), 10_000)[:60].replace(b" F ", b" P ") + b"\n"
+    path.write_bytes(whole + split)
+    source = Reading().open(path)
+    portion = source.take(10_000)
+    os.pwrite(descriptor := os.open(path, os.O_WRONLY), b"x" * 100, len(whole) - 100)
+    ((tally,), _) = fold_pieces([portion.piece])
+    source.note(portion, tally)
+    source.go_on(portion)
+    assert len(whole) == portion.after.position
+    assert not source.is_same()
+    os.pwrite(descriptor, whole[-100:], len(whole) - 100)
+    assert source.is_same()
+    os.close(descriptor)
+    again = read_on(source)
+    assert again.after == again.before
+    source.close()
 
 
 def test_a_segments_header_names_its_writer(tmp_path: Path) -> None:

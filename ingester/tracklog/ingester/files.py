@@ -192,11 +192,7 @@ class Files:
         changed = []
         for portion, tally in zip(portions, tallies, strict=True):
             source = portion.source
-            try:
-                source.note(portion, tally)
-            except OSError as error:
-                self._give_up(source, error)
-                continue
+            source.note(portion, tally)
             if portion.after != portion.before and portion.after.head_length:
                 source.go_on(portion)
                 changed.append(portion)

@@ -284,10 +284,7 @@ class Source:
         return read_at(self.fileno(), position - length, length)
 
     def note(self, portion: Portion, tally: Tally) -> None:
-        """Note what became of the lines of a portion, and so where it ends.
-
-        :raises OSError: The file cannot be read.
-        """
+        """Note what became of the lines of a portion, and so where it ends."""
         checkpoint, begun, status, chunk = self.checkpoint, portion.after, portion.status, portion.chunk
         position = chunk.position
         portion.before = self.stored
@@ -302,7 +299,7 @@ class Source:
             self._joins = True
             if tally.unfinished > begun.position or chunk.at_end:
                 position = min(position, tally.unfinished)
-        tail = portion.tail if position == chunk.position else self._tail(begun, position)
+        tail_length, tail_hash = _tail_before(portion, position)
         header = portion.opened[0] if portion.opened else None
         segment = ordinal_of(header.fields.get("segment")) if header is not None else None
         kept = max(0, _QUARANTINED_PER_SOURCE - checkpoint.lines_quarantined)
@@ -315,8 +312,8 @@ class Source:
             head_length=begun.head_length,
             head_hash=begun.head_hash,
             position=position,
-            tail_length=len(tail),
-            tail_hash=digest(tail),
+            tail_length=tail_length,
+            tail_hash=tail_hash,
             size=status.st_size,
             skipping=chunk.skipping,
             ended=chunk.at_end and begun.compression is not None,
@@ -386,6 +383,20 @@ class Source:
         head = read_at(descriptor, 0, HEAD_BYTES)
         compression = compression_of(head) if checkpoint.position == 0 else checkpoint.compression
         return replace(checkpoint, head_length=len(head), head_hash=digest(head), compression=compression)
+
+
+def _tail_before(portion: Portion, position: int) -> tuple[int, str]:
+    """Give the length and hash of what stands before where a portion ends, of what was taken: the file may be another.
+
+    Where that is a line that a runtime split, it is as much as the portion has, and not what stands before it.
+    """
+    begun, chunk = portion.after, portion.chunk
+    if position == begun.position != chunk.position:
+        return begun.tail_length, begun.tail_hash
+    tail = portion.tail
+    if position != chunk.position and begun.compression is None:
+        tail = chunk.data[: position - chunk.start][-TAIL_BYTES:]
+    return len(tail), digest(tail)
 
 
 def find(host: str, path: str, known: Mapping[tuple[int, int], Checkpoint]) -> Source:
