@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
 from ingester.lines import event_of, histories, stamped
-from tracklog.ingester import schema, store
+from tracklog.ingester import commit, schema
 from tracklog.ingester.batch import Piece
 from tracklog.ingester.decode import written
 from tracklog.ingester.errors import OvertakenError
@@ -108,7 +108,7 @@ def test_what_is_new_is_copied(
     postgres_database: str, monkeypatch: pytest.MonkeyPatch, lines: list[dict[str, Any]], groups: list[int]
 ) -> None:
     """So are the rows of many executions; what is there already is merged."""
-    monkeypatch.setattr(store, "_WORTH_COPYING", 0)
+    monkeypatch.setattr(commit, "_WORTH_COPYING", 0)
     merges_as_the_fold_does(postgres_database, lines, groups)
 
 
@@ -122,8 +122,8 @@ def test_what_came_since_the_look_is_merged(
     async def seen_nothing(*_: object) -> set[str]:
         return set()
 
-    monkeypatch.setattr(store, "_WORTH_COPYING", 0)
-    monkeypatch.setattr(store, "_known", seen_nothing)
+    monkeypatch.setattr(commit, "_WORTH_COPYING", 0)
+    monkeypatch.setattr(commit, "_known", seen_nothing)
     merges_as_the_fold_does(postgres_database, lines, groups)
 
 

@@ -5,15 +5,14 @@ from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
-import orjson
+import asyncpg
 from sqlalchemy import BigInteger, Boolean, Column, Double, Integer, LargeBinary, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tracklog.ingester.decode import moment_of, written
+from tracklog.ingester import schema, sqlite
+from tracklog.ingester.commit import Values
+from tracklog.ingester.decode import moment_of
 from tracklog.ingester.schema import JsonText, UtcTimeStamp
-
-Values = Sequence[Any]
-"""A row, in the order of its columns; JSON as text, times as aware datetimes or as `decode.written` writes them."""
 
 
 def is_sqlite(connection: AsyncConnection) -> bool:
@@ -39,24 +38,15 @@ async def insert(
     """
     if not rows:
         return 0
-    names = ", ".join(columns)
-    into = f"INSERT INTO {table.name} AS t ({names})"
     if is_sqlite(connection):
-        marks = ", ".join("?" * len(columns))
-        sql = f"{into} VALUES ({marks}) ON CONFLICT {conflict}"
+        sql = sqlite.insert_sql(table.name, columns, conflict)
         return await _execute_many(connection, sql, _for_sqlite(table, columns, rows))
+    names = ", ".join(columns)
     selected = ", ".join(_cast(table.c[name], f"u.{name}") for name in columns)
     arrays = ", ".join(f"${place}::{_array_type(table.c[name])}[]" for place, name in enumerate(columns, start=1))
-    sql = f"{into} SELECT {selected} FROM unnest({arrays}) AS u({names}) ON CONFLICT {conflict}"
+    source = f"SELECT {selected} FROM unnest({arrays}) AS u({names})"
+    sql = f"INSERT INTO {table.name} AS t ({names}) {source} ON CONFLICT {conflict}"
     return _count(await (await driver(connection)).execute(sql, *_for_postgresql(table, columns, rows)))
-
-
-async def copy(connection: AsyncConnection, table: Table, columns: Sequence[str], rows: Sequence[Values]) -> None:
-    """Copy rows straight into a table of PostgreSQL; a key that is there already is an error."""
-    if not rows:
-        return
-    records = zip(*_for_postgresql(table, columns, rows), strict=True)
-    await (await driver(connection)).copy_records_to_table(table.name, records=records, columns=columns)
 
 
 async def update(
@@ -69,7 +59,7 @@ async def update(
     if not rows:
         return 0
     if is_sqlite(connection):
-        sql = f"UPDATE {table.name} SET {', '.join(f'{name} = ?' for name in columns)} WHERE {key} = ?"
+        sql = sqlite.update_sql(table.name, key, columns)
         return await _execute_many(connection, sql, _for_sqlite(table, [*columns, key], rows))
     names = [*columns, key]
     arrays = ", ".join(f"${place}::{_array_type(table.c[name])}[]" for place, name in enumerate(names, start=1))
@@ -88,11 +78,46 @@ async def fetch(connection: AsyncConnection, sql: str, keys: Iterable[str], *val
     """
     rows: Sequence[Sequence[Any]]
     if is_sqlite(connection):
-        rows = await (await driver(connection)).execute_fetchall(*_with_keys_sqlite(sql, keys, values))
+        rows = await (await driver(connection)).execute_fetchall(*sqlite.with_keys(sql, keys, values))
     else:
         sql = sql.replace("{keys}", "SELECT unnest($1::text[])")
         rows = await (await driver(connection)).fetch(sql, list(keys), *values)
     return rows
+
+
+class Transaction:
+    """A connection's transaction, which has begun by a statement before; see `commit.Transaction`."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self.is_sqlite = is_sqlite(connection)
+
+    async def fetch(self, sql: str, keys: Iterable[str], *values: Any) -> Sequence[Sequence[Any]]:
+        """Run a statement; see `fetch`."""
+        return await fetch(self._connection, sql, keys, *values)
+
+    async def insert(self, table: str, columns: Sequence[str], rows: Sequence[Values], conflict: str) -> int:
+        """Insert rows; see `insert`."""
+        return await insert(self._connection, schema.metadata.tables[table], columns, rows, conflict)
+
+    async def update(self, table: str, key: str, columns: Sequence[str], rows: Sequence[Values]) -> int:
+        """Set columns of rows; see `update`."""
+        return await update(self._connection, schema.metadata.tables[table], key, columns, rows)
+
+    async def copied(self, *parts: tuple[str, Sequence[str], Sequence[Values]]) -> bool:
+        """Copy rows straight in; False where a key is there, by another ingester, and on SQLite."""
+        if self.is_sqlite:
+            return False
+        connection = await driver(self._connection)
+        try:
+            async with self._connection.begin_nested():
+                for name, columns, rows in parts:
+                    if rows:
+                        values = _for_postgresql(schema.metadata.tables[name], columns, rows)
+                        await connection.copy_records_to_table(name, records=zip(*values, strict=True), columns=columns)
+        except asyncpg.UniqueViolationError:
+            return False
+        return True
 
 
 async def _execute_many(connection: AsyncConnection, sql: str, rows: Sequence[Values]) -> int:
@@ -100,23 +125,12 @@ async def _execute_many(connection: AsyncConnection, sql: str, rows: Sequence[Va
     return int(cursor.rowcount)
 
 
-def _with_keys_sqlite(sql: str, keys: Iterable[str], values: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
-    text = sql.replace("{keys}", "SELECT value FROM json_each(?1)")
-    for place in range(len(values), 0, -1):
-        text = text.replace(f"${place + 1}", f"?{place + 1}")
-    return text, (orjson.dumps(list(keys)).decode(), *map(_sqlite_value, values))
-
-
 def _for_sqlite(table: Table, columns: Sequence[str], rows: Sequence[Values]) -> list[tuple[Any, ...]]:
     """Write the times, if there are any that are not written yet; most rows are of lines and have none."""
     kinds = (map(type, map(itemgetter(place), rows)) for place in _times(table, columns))
     if not any(dt.datetime in one for one in kinds):
         return [*map(tuple, rows)]
-    return [tuple(map(_sqlite_value, row)) for row in rows]
-
-
-def _sqlite_value(value: Any) -> Any:
-    return written(value) if isinstance(value, dt.datetime) else value
+    return [tuple(map(sqlite.value_of, row)) for row in rows]
 
 
 def _for_postgresql(table: Table, columns: Sequence[str], rows: Sequence[Values]) -> list[list[Any]]:

@@ -23,6 +23,7 @@ from tracklog.ingester.errors import (
     RowsRefusedError,
     TransactionConflictError,
 )
+from tracklog.ingester.sqlite import BUSY_SECONDS, set_up_writer
 from tracklog.processors.errors import TracklogError
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 DEFAULT_URL: Final = "sqlite:///tracklog.db"
 ENVIRONMENT_VARIABLE: Final = "TRACKLOG_DATABASE_URL"
-
-_BUSY_SECONDS: Final = 30
-"""How long SQLite waits for another writer; longer than any transaction of ours, so only a stuck one is an error."""
 
 _CONNECT_SECONDS: Final = 10
 """A host that answers nothing is given up after this; a refused connection fails at once."""
@@ -47,18 +45,6 @@ _UNREADABLE: Final = "the database URL cannot be read; write sqlite:///PATH or p
 
 _ALMOST_URL: Final = re.compile(r"(?:sqlite|postgres)[\w+]*(?::|//)|[a-z][a-z0-9+]+:/", re.IGNORECASE)
 """What nobody calls a file."""
-
-_SQLITE_WRITER: Final = (
-    # Of a database that is empty: most LLM calls go onto one page, and a commit writes a third of the pieces. The WAL
-    # is copied after a thousand pages, which are then 16 MiB.
-    "PRAGMA page_size = 16384",
-    "PRAGMA synchronous = NORMAL",  # A power cut may undo the last commits, never half of one.
-    "PRAGMA journal_size_limit = 67108864",  # A WAL that a slow reader made long is cut to 64 MiB afterwards.
-    "PRAGMA cache_size = -32768",  # 32 MiB: the inner pages of the indexes of millions of rows.
-)
-
-
-_NULLS: Final[dict[None, None]] = {}
 
 
 def database_url(url: str) -> URL:
@@ -146,11 +132,8 @@ def open_engine(url: str, *, patient: bool = True) -> "AsyncEngine":
         parsed,
         pool_size=1,
         max_overflow=0,
-        connect_args={"isolation_level": None, "timeout": _BUSY_SECONDS},
+        connect_args={"isolation_level": None, "timeout": BUSY_SECONDS},
     )
-    # Python's driver asks whether a null is to be adapted, and makes an exception to say no: a third of a microsecond
-    # each, of which a row has several. Where it finds that null stays null, it is done in a third of that.
-    sqlite3.register_adapter(type(None), _NULLS.get)
     event.listen(engine.sync_engine, "connect", _set_up_writer)
     event.listen(engine.sync_engine, "begin", _begin_immediate)
     return engine
@@ -173,7 +156,7 @@ def open_reader(url: str) -> Engine:
         query["immutable"] = "1"
     engine = create_engine(
         URL.create("sqlite", database=f"file:{quote(str(path.resolve()))}", query=query),
-        connect_args={"isolation_level": None, "timeout": _BUSY_SECONDS, "check_same_thread": False},
+        connect_args={"isolation_level": None, "timeout": BUSY_SECONDS, "check_same_thread": False},
     )
     event.listen(engine, "connect", _let_interrupt)
     event.listen(engine, "begin", _begin_deferred)
@@ -185,8 +168,8 @@ def use_wal(path: str) -> None:
 
     :raises sqlite3.OperationalError: Somebody holds the file for longer than we wait.
     """
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
-    deadline = time.monotonic() + _BUSY_SECONDS
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    deadline = time.monotonic() + BUSY_SECONDS
     try:
         while True:
             try:
@@ -202,10 +185,7 @@ def use_wal(path: str) -> None:
 
 
 def _set_up_writer(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    for statement in _SQLITE_WRITER:
-        cursor.execute(statement)
-    cursor.close()
+    set_up_writer(connection)
 
 
 def _let_interrupt(connection: Any, _record: Any) -> None:

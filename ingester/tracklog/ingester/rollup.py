@@ -9,8 +9,9 @@ from sqlalchemy import ColumnElement, Table, and_, delete, func, literal_column,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracklog.ingester import bulk, schema
+from tracklog.ingester.commit import minute_of
 from tracklog.ingester.measures import HOUR, MINUTE, Measures, Window, added, joined, of_calls, of_executions, sums
-from tracklog.ingester.store import Store, limit_waiting, minute_of
+from tracklog.ingester.store import Store, limit_waiting
 
 SETTLING: Final = dt.timedelta(minutes=2)
 """A minute is rolled up when it is this old; before, it would be done again with each batch."""
@@ -70,7 +71,7 @@ async def _counted(connection: AsyncConnection, minutes: Sequence[_Key]) -> dict
     table = schema.agent_executions.c
     key: dict[str, ColumnElement[Any]] = {
         "agent": table.agent_name,
-        "start": literal_column(minute_of(connection, "created_at"), schema.Time),
+        "start": literal_column(minute_of("created_at", is_sqlite=bulk.is_sqlite(connection)), schema.Time),
     }
     executions = of_executions(**key, name=table.method)
     calls = of_calls(**key, name=schema.agent_llm_calls.c.model)

@@ -1,0 +1,118 @@
+"""SQLite by Python's own driver, for who loads no more than that: settings, statements, and a transaction of them."""
+
+import contextlib
+import datetime as dt
+import sqlite3
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+import orjson
+
+from tracklog.ingester.decode import written
+
+T = TypeVar("T")
+
+BUSY_SECONDS: Final = 30
+"""How long SQLite waits for another writer; longer than any transaction of ours, so only a stuck one is an error."""
+
+_WRITER: Final = (
+    # Of a database that is empty: most LLM calls go onto one page, and a commit writes a third of the pieces. The WAL
+    # is copied after a thousand pages, which are then 16 MiB.
+    "PRAGMA page_size = 16384",
+    "PRAGMA synchronous = NORMAL",  # A power cut may undo the last commits, never half of one.
+    "PRAGMA journal_size_limit = 67108864",  # A WAL that a slow reader made long is cut to 64 MiB afterwards.
+    "PRAGMA cache_size = -16384",  # 16 MiB: the inner pages of the indexes of millions of rows, and a batch's.
+)
+
+_NULLS: Final[dict[None, None]] = {}
+
+
+def set_up_writer(connection: Any) -> None:
+    """Set a connection up that writes."""
+    # Python's driver asks whether a null is to be adapted, and makes an exception to say no: a third of a microsecond
+    # each, of which a row has several. Where it finds that null stays null, it is done in a third of that.
+    sqlite3.register_adapter(type(None), _NULLS.get)
+    cursor = connection.cursor()
+    for statement in _WRITER:
+        cursor.execute(statement)
+    cursor.close()
+
+
+def insert_sql(table: str, columns: Sequence[str], conflict: str) -> str:
+    """Give the statement that inserts a row, with what follows `ON CONFLICT`; the row that is there is `t`."""
+    marks = ", ".join("?" * len(columns))
+    return f"INSERT INTO {table} AS t ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT {conflict}"
+
+
+def update_sql(table: str, key: str, columns: Sequence[str]) -> str:
+    """Give the statement that sets columns of a row, whose key comes last."""
+    return f"UPDATE {table} SET {', '.join(f'{name} = ?' for name in columns)} WHERE {key} = ?"
+
+
+def with_keys(sql: str, keys: Iterable[str], values: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
+    """Give a statement, in which `{keys}` is a list of texts and `$2`, `$3` … are values, and its parameters."""
+    text = sql.replace("{keys}", "SELECT value FROM json_each(?1)")
+    for place in range(len(values), 0, -1):
+        text = text.replace(f"${place + 1}", f"?{place + 1}")
+    return text, (orjson.dumps(list(keys)).decode(), *map(value_of, values))
+
+
+def value_of(value: Any) -> Any:
+    """Give a value as SQLite keeps it: a time as text."""
+    return written(value) if isinstance(value, dt.datetime) else value
+
+
+class Direct:
+    """A transaction by a connection of this thread; what it is asked is done when it returns."""
+
+    is_sqlite = True
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    async def fetch(self, sql: str, keys: Iterable[str], *values: Any) -> Sequence[Sequence[Any]]:
+        """Run a statement; see `with_keys`."""
+        return self._connection.execute(*with_keys(sql, keys, values)).fetchall()
+
+    async def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], conflict: str) -> int:
+        """Insert rows; give how many were inserted or changed."""
+        return self._connection.executemany(insert_sql(table, columns, conflict), rows).rowcount if rows else 0
+
+    async def update(self, table: str, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+        """Set columns of rows whose keys come last; give how many were there."""
+        return self._connection.executemany(update_sql(table, key, columns), rows).rowcount if rows else 0
+
+    async def copied(self, *_parts: Any) -> bool:
+        """Tell that nothing was copied: SQLite has no COPY."""
+        return False
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """Connect to write; transactions are begun by `transaction`."""
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    set_up_writer(connection)
+    return connection
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[Direct]:
+    """Run a transaction; what fails on the way is rolled back."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield Direct(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.rollback()
+        raise
+
+
+def done(work: Coroutine[Any, Any, T]) -> T:
+    """Do what waits for nothing, as all does that is done by a `Direct`, and give its result."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    work.close()
+    raise RuntimeError("it waits for something")
