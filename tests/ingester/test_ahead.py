@@ -6,6 +6,7 @@ import datetime as dt
 import gzip
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,13 +15,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from ingester import kept
 from ingester.lines import dumps, wrapped
-from tracklog.ingester import Ingester, Summary, ahead, files, read, worker
+from tracklog.ingester import Ingester, Summary, ahead, files, read, sqlite, worker
 from tracklog.ingester.batch import Piece, fold_pieces
+from tracklog.ingester.beside import Fold, Write
+from tracklog.ingester.commit import Positions
 from tracklog.ingester.sources import Portion, Source
+from tracklog.ingester.store import Store
 from tracklog.ingester.worker import Worker
 
 STORIES = 40
@@ -53,16 +58,21 @@ def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Give the ids of the processes that were asked, as often as they were."""
+    """Give the ids of the processes that were asked to fold, as often as they were."""
     pids: list[int] = []
     give = worker._give
 
-    def note(process: "subprocess.Popen[bytes]", pieces: Sequence[Piece]) -> None:
-        pids.append(process.pid)
-        give(process, pieces)
+    def note(process: "subprocess.Popen[bytes]", what: Fold | Write, pieces: Sequence[Piece]) -> None:
+        if isinstance(what, Fold):
+            pids.append(process.pid)
+        give(process, what, pieces)
 
     monkeypatch.setattr(worker, "_give", note)
     return pids
+
+
+def is_sqlite(database: str) -> bool:
+    return "postgresql" not in database
 
 
 def is_gone(pid: int) -> bool:
@@ -90,12 +100,133 @@ def without_it(directory: Path, logs: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_backlog_is_folded_beside(
     database: str, logs: Path, tmp_path: Path, asked: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is in the database is the same; the process has ended with the ingester."""
+    """What is in the database is the same; the processes, of which SQLite has two, have ended with the ingester."""
     kept.ingest(database, logs)
     assert len(asked) > 5
-    assert 1 == len(set(asked))
-    assert is_gone(asked[0])
+    assert (2 if is_sqlite(database) else 1) == len(set(asked))
+    assert all(map(is_gone, asked))
     assert without_it(tmp_path, logs, monkeypatch) == kept.contents(database)
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[bool | None]:
+    """Give what became of each batch that was to be committed by the process that folded it."""
+    outcomes: list[bool | None] = []
+    write = worker.Folding.written
+
+    async def note(self: worker.Folding, positions: Positions) -> bool | None:
+        outcomes.append(await write(self, positions))
+        return outcomes[-1]
+
+    monkeypatch.setattr(worker.Folding, "written", note)
+    return outcomes
+
+
+def test_into_sqlite_it_writes_what_it_folded(
+    sqlite_database: str,
+    logs: Path,
+    tmp_path: Path,
+    asked: list[int],
+    written: list[bool | None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No row comes back, and the WAL is copied while it writes."""
+    copied = []
+    monkeypatch.setattr(ahead, "_COPIED_BYTES", 10_000)
+    monkeypatch.setattr(sqlite, "checkpoint", lambda path, copy=sqlite.checkpoint: copied.append(copy(path)))
+    kept.ingest(sqlite_database, logs)
+    assert len(written) == len(asked) > 5
+    assert all(written)
+    assert copied
+    assert without_it(tmp_path, logs, monkeypatch) == kept.contents(sqlite_database)
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["before", "after"])
+def test_it_is_killed_as_it_commits(
+    sqlite_database: str,
+    logs: Path,
+    tmp_path: Path,
+    written: list[bool | None],
+    monkeypatch: pytest.MonkeyPatch,
+    is_late: bool,
+) -> None:
+    """Whether a batch was committed of which it did not say so, is found out: it is there once, and counted once."""
+    give, answer = worker._give, worker._answer
+    told: dict[int, int] = {}
+    killed: list[int] = []
+
+    def kill(process: "subprocess.Popen[bytes]") -> None:
+        killed.append(process.pid)
+        process.kill()
+
+    def give_or_kill(process: "subprocess.Popen[bytes]", what: Fold | Write, pieces: Sequence[Piece]) -> None:
+        told[process.pid] = told.get(process.pid, 0) + isinstance(what, Write)
+        if not is_late and told[process.pid] == 2 and not killed:
+            kill(process)
+        give(process, what, pieces)
+
+    def answer_and_kill(process: "subprocess.Popen[bytes]") -> bytes:
+        said = answer(process)
+        if is_late and told[process.pid] == 2 and not killed:
+            kill(process)
+            raise EOFError
+        return said
+
+    monkeypatch.setattr(worker, "_give", give_or_kill)
+    monkeypatch.setattr(worker, "_answer", answer_and_kill)
+
+    async def run() -> Summary:
+        async with Ingester([logs], sqlite_database, host=kept.HOST) as ingester:
+            return await ingester.run_once()
+
+    summary = asyncio.run(run())
+    assert killed
+    assert None in written
+    monkeypatch.undo()
+    assert summary.lines == sum(lines for (lines,) in kept.query(sqlite_database, "SELECT lines FROM tracklog_sources"))
+    assert without_it(tmp_path, logs, monkeypatch) == kept.contents(sqlite_database)
+
+
+def test_what_the_database_refuses_is_taken_out_here(
+    sqlite_database: str, logs: Path, asked: list[int], written: list[bool | None]
+) -> None:
+    """The process gives the rows back that it could not write, and goes on with the next ones."""
+    kept.with_store(sqlite_database, Store.prepare)
+    with contextlib.closing(sqlite3.connect(sqlite_database.removeprefix("sqlite:///"))) as connection:
+        connection.execute(
+            "CREATE TRIGGER refusal BEFORE INSERT ON agent_execution_logs WHEN new.message = 'poison'"
+            " BEGIN SELECT RAISE(ABORT, 'this is poison'); END"
+        )
+    told = (logs / "x.jsonl").read_bytes().splitlines(keepends=True)
+    told[120:120] = [dumps({**orjson.loads(told[120]), "event": "poison"})]
+    (logs / "x.jsonl").write_bytes(b"".join(told))
+    kept.ingest(sqlite_database, logs)
+    assert 1 == written.count(False)
+    assert 5 < written.count(True)
+    assert [(1,)] == kept.query(sqlite_database, "SELECT count(*) FROM tracklog_quarantine WHERE reason LIKE '%poison'")
+    assert [(2 * STORIES,)] == kept.query(
+        sqlite_database, "SELECT count(*) FROM agent_executions WHERE status = 'success' AND agent_name IN ('X', 'Y')"
+    )
+
+
+def test_it_writes_to_no_database_that_is_not_there(tmp_path: Path) -> None:
+    """It makes none, and the rows are here."""
+    pieces = [Piece("s", 0, dumps(*kept.story("w", ["e"])))]
+    nowhere = tmp_path / "nowhere.db"
+
+    async def run() -> None:
+        with started(str(nowhere)) as (one, _):
+            folding = one.begin(pieces)
+            tallies = await folding.tallies()
+            assert folding.is_kept
+            positions = Positions([], [], "here", dt.datetime.now(dt.UTC))
+            assert await folding.written(positions) is False
+            assert fold_pieces(pieces) == (tallies, await folding.rows())
+
+    asyncio.run(run())
+    assert not nowhere.exists()
+    sqlite.checkpoint(str(nowhere))
+    assert not nowhere.exists()
 
 
 def test_the_process_is_killed(
@@ -106,18 +237,21 @@ def test_the_process_is_killed(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """At any time: what it was asked is folded here, and so is the rest."""
+    """At any time: what it was asked is folded here, and it is asked no more."""
     begin = Worker.begin
+    killed: list[int] = []
 
     def begin_and_kill(self: Worker, pieces: Sequence[Piece]) -> worker.Folding:
         folding = begin(self, pieces)
         if self._process is not None and len(asked) == 3:
             os.kill(self._process.pid, signal.SIGKILL)
+            killed.append(self._process.pid)
         return folding
 
     monkeypatch.setattr(Worker, "begin", begin_and_kill)
     kept.ingest(database, logs)
-    assert 3 <= len(asked) <= 3 + ahead._DEPTH
+    assert killed
+    assert killed[0] not in asked[3 + ahead._DEPTH :]
     assert 1 == caplog.text.count("the process that reads ahead does not answer")
     assert without_it(tmp_path, logs, monkeypatch) == kept.contents(database)
 
@@ -326,8 +460,8 @@ def test_until_it_has_started_it_is_not_waited_for(
 
 
 @contextlib.contextmanager
-def started() -> Iterator[tuple[Worker, int]]:
-    one = Worker()
+def started(database: str | None = None) -> Iterator[tuple[Worker, int]]:
+    one = Worker(database)
     one.start()
     assert one._process is not None
     try:

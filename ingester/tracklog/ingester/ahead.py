@@ -1,28 +1,45 @@
-"""Batches, one after the other: the next ones are read and folded while the database takes the one before."""
+"""Batches, one after the other: the next ones are read and folded while the database takes the one before.
 
+Into PostgreSQL, a process beside folds them all. Into SQLite, two of them take turns: each folds a batch while the
+other writes the one before, so that no rows go from one process to another.
+"""
+
+import asyncio
+import os
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
+from tracklog.ingester import sqlite
 from tracklog.ingester.files import Files
-from tracklog.ingester.fold import Rows
 from tracklog.ingester.sources import Portion
+from tracklog.ingester.store import Store
 from tracklog.ingester.worker import Folding, Worker
 
 _DEPTH: Final = 2
 """How many batches are ahead: one is folded, and one waits, so that neither side waits for the other."""
 
+_COPIED_BYTES: Final = 16 << 20
+"""After so many bytes of lines the WAL is copied: a few batches, whose pages are written over in it."""
+
 
 class Batches:
     """What there is to read in some files, in batches of what one transaction holds."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, store: Store) -> None:
         self._files = files
-        self._worker = Worker()
+        self._store = store
+        # What a URL says besides the file is for the driver that knows it.
+        self._database = os.path.abspath(store.file) if store.file and not store.engine.url.query else None
+        self._workers = [Worker(self._database) for _ in range(1 if self._database is None else _DEPTH)]
         self._ahead: deque[tuple[list[Portion], Folding]] = deque()
         self._is_behind = False
         """Whether there was more to read after the last batch."""
+        self._uncopied = 0
+        """Bytes of lines that processes wrote since the WAL was last copied."""
+        self._copying: asyncio.Future[None] | None = None
 
-    async def next(self) -> tuple[list[Portion], Rows]:
+    async def next(self) -> tuple[list[Portion], Folding]:
         """Give the next batch, which is to be committed before the one after it; empty when nothing is left to read."""
         while True:
             if not self._ahead:
@@ -35,22 +52,56 @@ class Batches:
                 self.drop()
                 continue
             portions = self._files.note(taken, tallies)
+            if portions and folding.is_kept:  # What is asked of the process now comes before it is told to write.
+                return portions, folding
             self._look_ahead()
             if portions or not self._ahead:
-                return portions, await folding.rows()
+                return portions, folding
+
+    async def commit(self, portions: Sequence[Portion], folding: Folding) -> None:
+        """Commit a batch, here or by the process that keeps its rows; see `Store.commit`."""
+        if not folding.is_kept or not await self._written(portions, folding):
+            await self._store.commit(portions, await folding.rows())
+
+    async def _written(self, portions: Sequence[Portion], folding: Folding) -> bool:
+        """Have the rows of a batch committed where they are kept, while the next ones are read."""
+        positions = self._store.positions(portions)
+        writing = asyncio.create_task(folding.written(positions))
+        try:
+            await asyncio.sleep(0)  # It is told to write before it is given what it folds next.
+            self._look_ahead()
+        finally:
+            is_written = await writing
+        self._copy_wal(sum(len(portion.piece.data) for portion in portions))
+        # Of one that gave no answer, and has ended by now, the database tells.
+        return await self._store.holds(positions) if is_written is None else is_written
+
+    def _copy_wal(self, written: int) -> None:
+        """Have the WAL copied now and then while others write: they would wait for the disk."""
+        self._uncopied += written
+        if self._uncopied >= _COPIED_BYTES and (self._copying is None or self._copying.done()):
+            self._uncopied = 0
+            loop = asyncio.get_running_loop()
+            self._copying = loop.run_in_executor(None, sqlite.checkpoint, str(self._database))
 
     def _take(self) -> tuple[list[Portion], Folding]:
         taken, self._is_behind = self._files.take()
         if self._is_behind:  # What comes as it is written needs no process beside.
-            self._worker.start()
-        return taken, self._worker.here([portion.piece for portion in taken])
+            for worker in self._workers:
+                worker.start()
+        return taken, self._workers[0].here([portion.piece for portion in taken])
 
     def _look_ahead(self) -> None:
-        while self._is_behind and self._worker.is_ready and len(self._ahead) < _DEPTH:
+        """Take what comes next, as far as there is a process to fold it meanwhile."""
+        while self._is_behind and len(self._ahead) < _DEPTH:
+            busy = {folding.worker for _, folding in self._ahead if folding.is_kept}
+            free = next((worker for worker in self._workers if worker.is_ready and worker not in busy), None)
+            if free is None:
+                return
             taken, self._is_behind = self._files.take()
             if not taken:  # There may be more when what was taken is noted.
                 return
-            self._ahead.append((taken, self._worker.begin([portion.piece for portion in taken])))
+            self._ahead.append((taken, free.begin([portion.piece for portion in taken])))
 
     def drop(self) -> None:
         """Forget what was read ahead: the files go back to where the last batch ended, or before."""
@@ -60,9 +111,11 @@ class Batches:
     def rest(self) -> None:
         """Give back what a backlog needed, if it has been over for a while."""
         if not self._ahead:
-            self._worker.rest()
+            for worker in self._workers:
+                worker.rest()
 
     def close(self) -> None:
         """End what goes on beside."""
         self._ahead.clear()
-        self._worker.close()
+        for worker in self._workers:
+            worker.close()

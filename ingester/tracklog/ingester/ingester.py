@@ -113,7 +113,7 @@ class Ingester:
         self._files = Files(
             host, [os.fspath(path) for path in paths], keep=self._judge.holds, database=self._store.file
         )
-        self._batches = Batches(self._files)
+        self._batches = Batches(self._files, self._store)
         self._convicting = False
         self._summary = Summary()
         self._started_at = dt.datetime.now(dt.UTC)
@@ -293,7 +293,8 @@ class Ingester:
             if source.checkpoint.writer in convicted and (portion := self._files.read_torn(source)) is not None
         ]
         if torn:
-            await self._commit(torn, Rows())
+            await self._store.commit(torn, Rows())
+            self._committed(torn)
         crashed = await verdicts.crash(self._store, self._judge.gone, convicted)
         self._summary = replace(self._summary, crashed=self._summary.crashed + crashed)
 
@@ -329,22 +330,22 @@ class Ingester:
 
     async def _batch(self, progress: Progress | None) -> bool:
         """Read a batch from the files that have something to read, and commit it; False when there was nothing."""
-        portions, rows = await self._batches.next()
+        portions, folding = await self._batches.next()
         if not portions:
             return False
-        await self._commit(portions, rows)
-        if progress is not None:
-            progress(self.summary)
-        return True
-
-    async def _commit(self, portions: Sequence[Portion], rows: Rows) -> None:
         try:
-            await self._store.commit(portions, rows)
+            await self._batches.commit(portions, folding)
         except RowsRefusedError:
             self._batches.drop()
             if not await poison.take_out(self._store, portions):
                 raise
             await self._store.commit(portions, folded(portions))
+        self._committed(portions)
+        if progress is not None:
+            progress(self.summary)
+        return True
+
+    def _committed(self, portions: Sequence[Portion]) -> None:
         for portion in portions:
             self._files.committed(portion)
             for header in portion.opened:

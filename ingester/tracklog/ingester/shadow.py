@@ -51,13 +51,14 @@ async def _read(
 ) -> None:
     files.begin_again(known)
     read, left = 0, -1
-    with contextlib.closing(Batches(files)) as batches:
+    with contextlib.closing(Batches(files, other)) as batches:
         while files.left != left:  # Where too many files would be open, some after the others.
             left = files.left
             files.scan()
             while (batch := await batches.next())[0]:
-                portions, rows = batch
-                await _commit(files, other, portions, rows)
+                portions = batch[0]
+                await batches.commit(*batch)
+                _committed(files, portions)
                 left = -1
                 read += sum(portion.bytes_read for portion in portions)
                 if progress is not None:
@@ -68,7 +69,8 @@ async def _read(
                 if _is_torn(source, known) and (portion := files.read_torn(source)) is not None
             ]
             if torn:
-                await _commit(files, other, torn, Rows())
+                await other.commit(torn, Rows())
+                _committed(files, torn)
             if not files.left:
                 return
 
@@ -83,7 +85,6 @@ def _is_torn(source: Source, known: Mapping[tuple[int, int], Checkpoint]) -> boo
     )
 
 
-async def _commit(files: Files, other: Store, portions: Sequence[Portion], rows: Rows) -> None:
-    await other.commit(portions, rows)
+def _committed(files: Files, portions: Sequence[Portion]) -> None:
     for portion in portions:
         files.committed(portion)

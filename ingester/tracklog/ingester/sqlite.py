@@ -5,6 +5,7 @@ import datetime as dt
 import sqlite3
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import orjson
 
@@ -88,10 +89,29 @@ class Direct:
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """Connect to write; transactions are begun by `transaction`."""
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    """Connect to a database that is there, to write; transactions are begun by `transaction`.
+
+    The WAL is copied by who asks for it with `checkpoint`, and here only where that does not keep up.
+    """
+    connection = _opened(path)
     set_up_writer(connection)
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_MOST_WAL_PAGES}")
     return connection
+
+
+_MOST_WAL_PAGES: Final = 4000
+"""64 MiB of ours; SQLite's own limit is a quarter of that."""
+
+
+def checkpoint(path: str) -> None:
+    """Copy what others wrote from the WAL into the database, as far as that goes without anybody waiting for it."""
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(_opened(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def _opened(path: str) -> sqlite3.Connection:
+    uri = f"file:{quote(path)}?mode=rw"  # Not made, where it was taken away.
+    return sqlite3.connect(uri, timeout=BUSY_SECONDS, isolation_level=None, uri=True)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracklog.ingester import bulk, commit, migrate, schema
-from tracklog.ingester.commit import Move, Positions
+from tracklog.ingester.commit import POSITION_COLUMNS, Move, Positions
 from tracklog.ingester.database import open_engine, transaction
 from tracklog.ingester.decode import written
 from tracklog.ingester.fold import Changes, Rows
@@ -78,6 +78,18 @@ class Store:
             await limit_waiting(connection)
             transaction = bulk.Transaction(connection)
             self._repeating = await commit.commit(transaction, positions, rows, repeating=self._repeating)
+
+    async def holds(self, positions: Positions) -> bool:
+        """Tell whether the database has these positions, as after a commit of which nobody knows whether it was."""
+        place = POSITION_COLUMNS.index("position")
+        async with self.transaction() as connection:
+            await limit_waiting(connection)
+            rows = await bulk.fetch(
+                connection,
+                "SELECT source_id, position FROM tracklog_sources WHERE source_id IN ({keys})",
+                [move.source_id for move in positions.moves],
+            )
+        return {tuple(row) for row in rows} == {(move.source_id, move.after[place]) for move in positions.moves}
 
     async def attempt(self, rows: Rows) -> None:
         """Find out whether the database takes rows, and take them back.

@@ -1,6 +1,7 @@
-"""Fold on another core: what was read is given to a process, which gives back what it says.
+"""Fold on another core: what was read is given to a process, which gives back what it says, or writes it to SQLite.
 
-It holds no file and no database: where it dies, the same is folded here, and nothing is lost by that.
+It holds no file, and of a database only what it is told to commit: where it dies, the same is done here, and nothing is
+lost by that.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 from tracklog.ingester import beside
 from tracklog.ingester.batch import Piece, Tally, fold_pieces
+from tracklog.ingester.commit import Positions
 from tracklog.ingester.fold import Rows
 
 _log = logging.getLogger("tracklog.ingester")
@@ -34,7 +36,9 @@ _PIPE_BYTES: Final = 1 << 20
 class Worker:
     """Folds beside the one who asks, as long as its process works; without it, in the process of who asks."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: str | None = None) -> None:
+        self.database = database
+        """The SQLite file that the process is to write to; None if it gives the rows back."""
         self._process: subprocess.Popen[bytes] | None = None
         self._broken = not _is_worth_it()
         self._used_at = 0.0
@@ -51,6 +55,10 @@ class Worker:
         """Tell whether there is a process, and it has started."""
         return self._process is not None and self._greeted.done()
 
+    def is_process(self, process: "subprocess.Popen[bytes]") -> bool:
+        """Tell whether it is still this process."""
+        return self._process is process
+
     def start(self) -> None:
         """Start the process, if there is none yet; meanwhile some batches are folded here."""
         if self._process is None and not self._broken:
@@ -63,24 +71,39 @@ class Worker:
 
     def here(self, pieces: Sequence[Piece]) -> "Folding":
         """Have pieces folded in this process, when it is asked for."""
-        return Folding(self, pieces, None)
+        return Folding(self, pieces)
 
     def begin(self, pieces: Sequence[Piece]) -> "Folding":
-        """Have pieces folded while something else is done."""
+        """Have pieces folded while something else is done; of what is kept there only the last is."""
+        keeps = self.database is not None
+        asked = beside.Fold([(piece.source_id, piece.offset, len(piece.data)) for piece in pieces], keeps)
+        # What becomes of the lines comes first: by it the next ones are read, while the rows are on their way.
+        replies = self._asked(asked, pieces, answers=1 if keeps else 2)
+        return Folding(self, pieces, replies, self._process if keeps else None)
+
+    def write(self, positions: Positions) -> "list[asyncio.Future[bytes]]":
+        """Have what is kept there committed; see `_asked`."""
+        assert self.database is not None
+        return self._asked(beside.Write(self.database, positions), answers=1)
+
+    def _asked(
+        self, asked: beside.Fold | beside.Write, pieces: Sequence[Piece] = (), *, answers: int
+    ) -> "list[asyncio.Future[bytes]]":
+        """Ask the process something, and give what will be its answers; none, where it cannot be asked."""
         if self._process is None:
-            return self.here(pieces)
+            return []
         self._used_at = time.monotonic()
         loop = asyncio.get_running_loop()
         try:
-            given = loop.run_in_executor(self._giver, _give, self._process, pieces)
-            # What becomes of the lines comes first: by it the next ones are read, while the rows are on their way.
-            tallies, rows = (loop.run_in_executor(self._taker, _answer, self._process) for _ in range(2))
+            given = loop.run_in_executor(self._giver, _give, self._process, asked, pieces)
+            replies = [loop.run_in_executor(self._taker, _answer, self._process) for _ in range(answers)]
         except RuntimeError:  # No thread can be made.
             self.give_up()
-            return self.here(pieces)
-        for part in (given, tallies, rows):  # Whether or not it is waited for.
+            return []
+        parts: list[asyncio.Future[Any]] = [given, *replies]
+        for part in parts:  # Whether or not it is waited for.
             part.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return Folding(self, pieces, (tallies, rows))
+        return replies
 
     def rest(self) -> None:
         """End the process if there was nothing to do for a while; it starts again when there is."""
@@ -114,13 +137,24 @@ class Folding:
     """Pieces that are being folded."""
 
     def __init__(
-        self, worker: Worker, pieces: Sequence[Piece], reply: "tuple[asyncio.Future[bytes], ...] | None"
+        self,
+        worker: Worker,
+        pieces: Sequence[Piece],
+        replies: "Sequence[asyncio.Future[bytes]]" = (),
+        keeper: "subprocess.Popen[bytes] | None" = None,
     ) -> None:
-        self._worker = worker
+        self.worker = worker
         self._pieces = pieces
-        self._reply = reply
-        """The tallies and the rows, pickled; None if they are to be made here."""
+        self._replies = [*replies]
+        """The tallies and the rows, pickled, as far as they were asked for; nothing if they are to be made here."""
+        self._keeper = keeper
+        """The process that keeps the rows, to write them."""
         self._here: tuple[list[Tally], Rows] | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Tell whether the rows are not here, but may be written where they are."""
+        return self._here is None and self._keeper is not None and self.worker.is_process(self._keeper)
 
     async def tallies(self) -> list[Tally]:
         """Wait for what became of the lines of each piece."""
@@ -132,20 +166,44 @@ class Folding:
         rows: Rows = await self._part(1)
         return rows
 
+    async def written(self, positions: Positions) -> bool | None:
+        """Have the rows that are kept committed with some positions; where they are not, they are here afterwards.
+
+        :returns: Whether they were; None, where the process ended before it said so.
+        """
+        self._keeper = None
+        if not (replies := self.worker.write(positions)):
+            return False
+        try:
+            if await self._answer(replies[0]) is None:
+                return True
+        except _NoAnswerError:
+            return None
+        self._replies += replies
+        return False
+
     async def _part(self, place: int) -> Any:
-        if self._reply is not None and self._here is None:
-            try:
-                reply = self._reply[place]
-                if not (await asyncio.wait((reply,), timeout=_ANSWER_SECONDS))[0]:
-                    raise TimeoutError
-                return pickle.loads(reply.result())  # noqa: S301  # Of our own process.
-            except (OSError, EOFError, ValueError, pickle.UnpicklingError, TimeoutError):
-                if self._worker.is_ready:
-                    _log.warning("the process that reads ahead does not answer; going on without it, at half the speed")
-                    self._worker.give_up()
+        if self._here is None and place < len(self._replies):
+            with contextlib.suppress(_NoAnswerError):
+                return await self._answer(self._replies[place])
         if self._here is None:
             self._here = fold_pieces(self._pieces)
         return self._here[place]
+
+    async def _answer(self, reply: "asyncio.Future[bytes]") -> Any:
+        try:
+            if not (await asyncio.wait((reply,), timeout=_ANSWER_SECONDS))[0]:
+                raise TimeoutError
+            return pickle.loads(reply.result())  # noqa: S301  # Of our own process.
+        except (OSError, EOFError, ValueError, pickle.UnpicklingError, TimeoutError) as error:
+            if self.worker.is_ready:
+                _log.warning("the process that reads ahead does not answer; going on without it, at half the speed")
+                self.worker.give_up()
+            raise _NoAnswerError from error
+
+
+class _NoAnswerError(Exception):
+    """The process beside gives none; what it was asked for is done here."""
 
 
 def _is_worth_it() -> bool:
@@ -156,7 +214,7 @@ def _is_worth_it() -> bool:
 
 def _start() -> subprocess.Popen[bytes]:
     process = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-P", "-m", beside.__name__, str(os.getpid())],
+        [sys.executable, "-P", "-c", f"from {beside.__name__} import main; main()", str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # What goes wrong there goes wrong here again, and is told.
@@ -170,9 +228,9 @@ def _start() -> subprocess.Popen[bytes]:
     return process
 
 
-def _give(process: "subprocess.Popen[bytes]", pieces: Sequence[Piece]) -> None:
+def _give(process: "subprocess.Popen[bytes]", asked: beside.Fold | beside.Write, pieces: Sequence[Piece]) -> None:
     assert process.stdin is not None
-    beside.ask(process.stdin, pieces)
+    beside.ask(process.stdin, asked, pieces)
 
 
 def _greeting(process: "subprocess.Popen[bytes]") -> bytes:
