@@ -118,7 +118,7 @@ class Nursery:
 
         :param count: A file to which it writes how often it came by each place.
         :param limits: Limits such as `RLIMIT_NOFILE`.
-        :param constants: Constants of the ingester, such as `database:_BUSY_SECONDS`, with another value.
+        :param constants: Constants of the ingester, such as `sqlite:BUSY_SECONDS`, with another value.
         """
         messages = self._directory / "messages.txt"
         answer = self.ask(

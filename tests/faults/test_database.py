@@ -111,7 +111,7 @@ def test_a_lock_that_is_held(sqlite_database: str, nursery: Nursery, logs: Path,
     """Another program writes for longer than one waits, while files are rotated and deleted: then all is read."""
     hand, path = Hand("w"), logs / "a.log"
     append(path, hand.lines(30))
-    constants = {**PATIENCE, "database:_BUSY_SECONDS": 0.1}
+    constants = {**PATIENCE, "sqlite:BUSY_SECONDS": 0.1}
     kept = logs.parent / "kept"
     with running(nursery, "ingest", logs, "--db", sqlite_database, constants=constants) as child:
         until_read(sqlite_database, logs)
@@ -138,7 +138,7 @@ def test_a_reader_that_takes_its_time(sqlite_database: str, nursery: Nursery, lo
     hand, path = Hand("w"), logs / "a.log"
     limit = 1 << 20
     constants = {
-        "database:_SQLITE_WRITER": ["PRAGMA synchronous = NORMAL", f"PRAGMA journal_size_limit = {limit}"],
+        "sqlite:_WRITER": ["PRAGMA synchronous = NORMAL", f"PRAGMA journal_size_limit = {limit}"],
     }
     file = Path(sqlite_database.removeprefix("sqlite:///"))
     wal = file.with_name(f"{file.name}-wal")

@@ -29,7 +29,7 @@ BACKLOG: Constants = {"files:_BATCH_BYTES": 30_000, "files:_TURN_BYTES": 30_000,
 IMPATIENT: Constants = {
     # A stopped ingester holds its locks as long as the other waits for them; that need not take half a minute here.
     "store:_TIMEOUTS": ["SET LOCAL lock_timeout = '300ms'", "SET LOCAL idle_in_transaction_session_timeout = '1s'"],
-    "database:_BUSY_SECONDS": 0.3,
+    "sqlite:BUSY_SECONDS": 0.3,
 }
 
 

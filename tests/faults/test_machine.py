@@ -442,7 +442,7 @@ def world(
     """Give the machine what it works on, on either database."""
     failpoints = Failpoints()
     failpoints.install(monkeypatch.setattr)
-    monkeypatch.setattr("tracklog.ingester.database._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("tracklog.ingester.sqlite.BUSY_SECONDS", 0.05)
     if request.param == "sqlite":
         return SQLiteWorld(tmp_path, nursery, record, failpoints)
     server = request.getfixturevalue("postgres_server")

@@ -42,6 +42,8 @@ class Write(NamedTuple):
     """Asks for the rows that are kept to be committed; answered by None, or where that fails by the rows."""
 
     database: str
+    patience: float
+    """How long to wait for another writer, in seconds."""
     positions: Positions
 
 
@@ -102,7 +104,7 @@ def _fold(given: IO[bytes], asked: Fold) -> tuple[list[Tally], Rows]:
 
 def _is_written(asked: Write, rows: Rows) -> bool:
     try:
-        with sqlite.transaction(_connected(asked.database)) as transaction:
+        with sqlite.transaction(_connected(asked.database, asked.patience)) as transaction:
             sqlite.done(commit(transaction, asked.positions, rows))
     except Exception:  # noqa: BLE001 -- whoever asks finds out why, by doing the same.
         return False

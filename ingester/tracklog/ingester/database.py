@@ -15,6 +15,7 @@ from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from tracklog.ingester import sqlite
 from tracklog.ingester.errors import (
     DatabaseError,
     DatabaseRefusedError,
@@ -23,7 +24,6 @@ from tracklog.ingester.errors import (
     RowsRefusedError,
     TransactionConflictError,
 )
-from tracklog.ingester.sqlite import BUSY_SECONDS, set_up_writer
 from tracklog.processors.errors import TracklogError
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def open_engine(url: str, *, patient: bool = True) -> "AsyncEngine":
         parsed,
         pool_size=1,
         max_overflow=0,
-        connect_args={"isolation_level": None, "timeout": BUSY_SECONDS},
+        connect_args={"isolation_level": None, "timeout": sqlite.BUSY_SECONDS},
     )
     event.listen(engine.sync_engine, "connect", _set_up_writer)
     event.listen(engine.sync_engine, "begin", _begin_immediate)
@@ -156,7 +156,7 @@ def open_reader(url: str) -> Engine:
         query["immutable"] = "1"
     engine = create_engine(
         URL.create("sqlite", database=f"file:{quote(str(path.resolve()))}", query=query),
-        connect_args={"isolation_level": None, "timeout": BUSY_SECONDS, "check_same_thread": False},
+        connect_args={"isolation_level": None, "timeout": sqlite.BUSY_SECONDS, "check_same_thread": False},
     )
     event.listen(engine, "connect", _let_interrupt)
     event.listen(engine, "begin", _begin_deferred)
@@ -168,8 +168,8 @@ def use_wal(path: str) -> None:
 
     :raises sqlite3.OperationalError: Somebody holds the file for longer than we wait.
     """
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-    deadline = time.monotonic() + BUSY_SECONDS
+    connection = sqlite3.connect(path, timeout=sqlite.BUSY_SECONDS, isolation_level=None)
+    deadline = time.monotonic() + sqlite.BUSY_SECONDS
     try:
         while True:
             try:
@@ -185,7 +185,7 @@ def use_wal(path: str) -> None:
 
 
 def _set_up_writer(connection: Any, _record: Any) -> None:
-    set_up_writer(connection)
+    sqlite.set_up_writer(connection)
 
 
 def _let_interrupt(connection: Any, _record: Any) -> None:

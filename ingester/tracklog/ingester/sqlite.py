@@ -88,12 +88,14 @@ class Direct:
         return False
 
 
-def connect(path: str) -> sqlite3.Connection:
+def connect(path: str, patience: float) -> sqlite3.Connection:
     """Connect to a database that is there, to write; transactions are begun by `transaction`.
 
     The WAL is copied by who asks for it with `checkpoint`, and here only where that does not keep up.
+
+    :param patience: How long to wait for another writer, in seconds.
     """
-    connection = _opened(path)
+    connection = _opened(path, patience)
     set_up_writer(connection)
     connection.execute(f"PRAGMA wal_autocheckpoint = {_MOST_WAL_PAGES}")
     return connection
@@ -105,13 +107,13 @@ _MOST_WAL_PAGES: Final = 4000
 
 def checkpoint(path: str) -> None:
     """Copy what others wrote from the WAL into the database, as far as that goes without anybody waiting for it."""
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(_opened(path)) as connection:
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(_opened(path, BUSY_SECONDS)) as connection:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
-def _opened(path: str) -> sqlite3.Connection:
+def _opened(path: str, patience: float) -> sqlite3.Connection:
     uri = f"file:{quote(path)}?mode=rw"  # Not made, where it was taken away.
-    return sqlite3.connect(uri, timeout=BUSY_SECONDS, isolation_level=None, uri=True)
+    return sqlite3.connect(uri, timeout=patience, isolation_level=None, uri=True)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
-from tracklog.ingester import beside
+from tracklog.ingester import beside, sqlite
 from tracklog.ingester.batch import Piece, Tally, fold_pieces
 from tracklog.ingester.commit import Positions
 from tracklog.ingester.fold import Rows
@@ -84,7 +84,7 @@ class Worker:
     def write(self, positions: Positions) -> "list[asyncio.Future[bytes]]":
         """Have what is kept there committed; see `_asked`."""
         assert self.database is not None
-        return self._asked(beside.Write(self.database, positions), answers=1)
+        return self._asked(beside.Write(self.database, sqlite.BUSY_SECONDS, positions), answers=1)
 
     def _asked(
         self, asked: beside.Fold | beside.Write, pieces: Sequence[Piece] = (), *, answers: int
