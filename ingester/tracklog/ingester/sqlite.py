@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import sqlite3
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -39,10 +40,22 @@ def set_up_writer(connection: Any) -> None:
     cursor.close()
 
 
-def insert_sql(table: str, columns: Sequence[str], conflict: str) -> str:
-    """Give the statement that inserts a row, with what follows `ON CONFLICT`; the row that is there is `t`."""
-    marks = ", ".join("?" * len(columns))
-    return f"INSERT INTO {table} AS t ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT {conflict}"
+def insert_sql(table: str, columns: Sequence[str], conflict: str, number: int = 1) -> str:
+    """Give the statement that inserts so many rows, with what follows `ON CONFLICT`; the row that is there is `t`."""
+    marks = ", ".join([f"({', '.join('?' * len(columns))})"] * number)
+    return f"INSERT INTO {table} AS t ({', '.join(columns)}) VALUES {marks} ON CONFLICT {conflict}"
+
+
+_TOGETHER: Final = 50
+"""So many rows of a line or a call go into one statement, which takes a fifth less than one for each."""
+
+_NARROW: Final = 24
+"""Rows of more columns, such as those of executions, gain nothing by that."""
+
+
+def _joined(rows: Sequence[Sequence[Any]], number: int) -> Iterable[Sequence[Any]]:
+    """Give the values of so many rows at a time."""
+    return zip(*[chain.from_iterable(rows)] * (len(rows[0]) * number), strict=True) if number > 1 else rows
 
 
 def update_sql(table: str, key: str, columns: Sequence[str]) -> str:
@@ -77,7 +90,12 @@ class Direct:
 
     async def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], conflict: str) -> int:
         """Insert rows; give how many were inserted or changed."""
-        return self._connection.executemany(insert_sql(table, columns, conflict), rows).rowcount if rows else 0
+        whole = len(rows) // _TOGETHER * _TOGETHER if len(columns) <= _NARROW else 0
+        return sum(
+            self._connection.executemany(insert_sql(table, columns, conflict, number), _joined(some, number)).rowcount
+            for some, number in ((rows[:whole], _TOGETHER), (rows[whole:], 1))
+            if some
+        )
 
     async def update(self, table: str, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
         """Set columns of rows whose keys come last; give how many were there."""
