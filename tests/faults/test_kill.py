@@ -1,5 +1,6 @@
 """An ingester that fails at any of its steps, in any way, loses nothing and doubles nothing."""
 
+import os
 import random
 import signal
 import time
@@ -11,7 +12,7 @@ import pytest
 from faults.conftest import Record
 from faults.failpoints import Action, Failpoint
 from faults.length import long_or_short
-from faults.oracle import Account, compare_files, compress
+from faults.oracle import Account, compare_files, compress, integrity_of
 from faults.processes import Nursery, until
 from faults.written import Hand
 from ingester import kept
@@ -162,3 +163,36 @@ def test_a_backlog_is_killed_again_and_again(database: str, nursery: Nursery, tm
     expected, there = kept.contents(whole), kept.contents(database)
     assert expected == there
     record(Account(len(there["agent_execution_logs"]), 0, 0), kills=kills)
+
+
+def test_the_processes_beside_are_killed_at_any_moment(nursery: Nursery, tmp_path: Path, record: Record) -> None:
+    """One or both of those that write to SQLite: the ingester does what they have not done, and that once."""
+    logs, whole = tmp_path / "logs", f"sqlite:///{tmp_path}/whole.db"
+    logs.mkdir()
+    for place in range(3):
+        (logs / f"{place}.log").write_bytes(Hand(f"w{place}", chance=random.Random(place)).lines(4_000))
+    command = ("ingest", "--once", logs, "--stale-after", "36500d", "--db")
+    nursery.run(*command, whole)
+    expected, chance, kills = kept.contents(whole), random.Random(2), 0
+    for number in range(long_or_short(60, 6)):
+        database = f"sqlite:///{tmp_path}/{number}.db"
+        child = nursery.start(*command, database, constants=BACKLOG)
+        deadline = time.monotonic() + chance.uniform(0.1, 0.5)
+        while child.poll() is None and (time.monotonic() < deadline or not beside(child.pid)):
+            time.sleep(0.002)
+        for pid in beside(child.pid)[: chance.randint(1, 2)]:
+            os.kill(pid, signal.SIGKILL)
+            kills += 1
+        assert 0 == child.wait(), child.messages
+        assert expected == kept.contents(database)
+        assert [("ok",)] == integrity_of(database)
+    assert kills > 1
+    record(Account(len(expected["agent_execution_logs"]), 0, 0), kills=kills)
+
+
+def beside(pid: int) -> list[int]:
+    """Give the processes that an ingester has started."""
+    try:
+        return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split())]
+    except OSError:
+        return []
