@@ -14,7 +14,7 @@ import orjson
 
 from benchmarks.lines import write_lines
 
-EXECUTIONS = 16_000
+EXECUTIONS = 12_000
 BATCH = 10_000
 
 _NAMES = ("execution_id", "writer", "seq", "timestamp", "level", "event", "kind")

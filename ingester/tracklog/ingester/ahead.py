@@ -17,7 +17,7 @@ from tracklog.ingester.store import Store
 from tracklog.ingester.worker import Folding, Worker
 
 _DEPTH: Final = 2
-"""How many batches are ahead: one is folded, and one waits, so that neither side waits for the other."""
+"""How many batches are ahead: one is folded, and one waits or is written, so that neither side waits for the other."""
 
 _COPIED_BYTES: Final = 16 << 20
 """After so many bytes of lines the WAL is copied: a few batches, whose pages are written over in it."""
@@ -52,7 +52,7 @@ class Batches:
                 self.drop()
                 continue
             portions = self._files.note(taken, tallies)
-            if portions and folding.is_kept:  # What is asked of the process now comes before it is told to write.
+            if portions and folding.is_kept:  # It is told to write before it is asked to fold the next one.
                 return portions, folding
             self._look_ahead()
             if portions or not self._ahead:
@@ -68,7 +68,7 @@ class Batches:
         positions = self._store.positions(portions)
         writing = asyncio.create_task(folding.written(positions))
         try:
-            await asyncio.sleep(0)  # It is told to write before it is given what it folds next.
+            await asyncio.sleep(0)  # Now it is told.
             self._look_ahead()
         finally:
             is_written = await writing
