@@ -187,6 +187,37 @@ def test_it_is_killed_as_it_commits(
     assert without_it(tmp_path, logs, monkeypatch) == kept.contents(sqlite_database)
 
 
+def test_it_commits_and_nobody_can_wait_for_its_answer(
+    sqlite_database: str,
+    logs: Path,
+    tmp_path: Path,
+    written: list[bool | None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where no thread can be made once it was told: what it did is found out, and counted."""
+    write = Worker.write
+
+    def write_and_give_up(self: Worker, positions: Positions) -> list["asyncio.Future[bytes]"]:
+        if len(written) != 3:
+            return write(self, positions)
+        assert self._process is not None
+        worker._give(self._process, Write(str(self.database), 30, positions), ())
+        worker._answer(self._process)
+        self.give_up()
+        return []
+
+    monkeypatch.setattr(Worker, "write", write_and_give_up)
+
+    async def run() -> Summary:
+        async with Ingester([logs], sqlite_database, host=kept.HOST) as ingester:
+            return await ingester.run_once()
+
+    summary = asyncio.run(run())
+    assert None in written
+    assert summary.lines == sum(lines for (lines,) in kept.query(sqlite_database, "SELECT lines FROM tracklog_sources"))
+    assert without_it(tmp_path, logs, monkeypatch) == kept.contents(sqlite_database)
+
+
 def test_what_the_database_refuses_is_taken_out_here(
     sqlite_database: str, logs: Path, asked: list[int], written: list[bool | None]
 ) -> None:

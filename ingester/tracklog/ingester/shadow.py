@@ -56,8 +56,8 @@ async def _read(
             left = files.left
             files.scan()
             while (batch := await batches.next())[0]:
-                portions = batch[0]
-                await batches.commit(*batch)
+                portions, folding = batch
+                await batches.commit(portions, folding)
                 _committed(files, portions)
                 left = -1
                 read += sum(portion.bytes_read for portion in portions)

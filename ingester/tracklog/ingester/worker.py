@@ -173,7 +173,7 @@ class Folding:
         """
         self._keeper = None
         if not (replies := self.worker.write(positions)):
-            return False
+            return None  # It may have been told, and then given up, before a thread was to wait for its answer.
         try:
             if await self._answer(replies[0]) is None:
                 return True
