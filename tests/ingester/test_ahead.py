@@ -264,25 +264,27 @@ def test_the_process_is_killed(
     database: str,
     logs: Path,
     tmp_path: Path,
-    asked: list[int],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """At any time: what it was asked is folded here, and it is asked no more."""
     begin = Worker.begin
+    begun: list[int] = []
     killed: list[int] = []
 
     def begin_and_kill(self: Worker, pieces: Sequence[Piece]) -> worker.Folding:
         folding = begin(self, pieces)
-        if self._process is not None and len(asked) == 3:
-            os.kill(self._process.pid, signal.SIGKILL)
-            killed.append(self._process.pid)
+        if self._process is not None:
+            begun.append(self._process.pid)
+            if len(begun) == 3:
+                os.kill(self._process.pid, signal.SIGKILL)
+                killed.append(self._process.pid)
         return folding
 
     monkeypatch.setattr(Worker, "begin", begin_and_kill)
     kept.ingest(database, logs)
     assert killed
-    assert killed[0] not in asked[3 + ahead._DEPTH :]
+    assert killed[0] not in begun[3 + ahead._DEPTH :]
     assert 1 == caplog.text.count("the process that reads ahead does not answer")
     assert without_it(tmp_path, logs, monkeypatch) == kept.contents(database)
 
