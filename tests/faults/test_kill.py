@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from conftest import PostgresServer
 from faults.conftest import Record
 from faults.failpoints import Action, Failpoint
 from faults.length import long_or_short
@@ -26,6 +27,8 @@ SMALL: Constants = {"files:_BATCH_BYTES": 1000, "files:_TURN_BYTES": 1000, "read
 
 BACKLOG: Constants = {"files:_BATCH_BYTES": 30_000, "files:_TURN_BYTES": 30_000, "read:_STEP_BYTES": 8_000}
 """So that some thousand lines are one."""
+LARGE_BACKLOG: Constants = {"files:_BATCH_BYTES": 300_000, "files:_TURN_BYTES": 300_000, "read:_STEP_BYTES": 80_000}
+"""So that the executions of a batch are many, too."""
 
 IMPATIENT: Constants = {
     # A stopped ingester holds its locks as long as the other waits for them; that need not take half a minute here.
@@ -165,18 +168,23 @@ def test_a_backlog_is_killed_again_and_again(database: str, nursery: Nursery, tm
     record(Account(len(there["agent_execution_logs"]), 0, 0), kills=kills)
 
 
-def test_the_processes_beside_are_killed_at_any_moment(nursery: Nursery, tmp_path: Path, record: Record) -> None:
-    """One or both of those that write to SQLite: the ingester does what they have not done, and that once."""
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_the_processes_beside_are_killed_at_any_moment(
+    nursery: Nursery, postgres_server: PostgresServer, tmp_path: Path, record: Record, kind: str
+) -> None:
+    """One or both of those that write: the ingester does what they have not done, and that once."""
     logs, whole = tmp_path / "logs", f"sqlite:///{tmp_path}/whole.db"
     logs.mkdir()
+    number_of_lines, constants = (4_000, BACKLOG) if kind == "sqlite" else (8_000, LARGE_BACKLOG)
     for place in range(3):
-        (logs / f"{place}.log").write_bytes(Hand(f"w{place}", chance=random.Random(place)).lines(4_000))
+        (logs / f"{place}.log").write_bytes(Hand(f"w{place}", chance=random.Random(place)).lines(number_of_lines))
     command = ("ingest", "--once", logs, "--stale-after", "36500d", "--db")
     nursery.run(*command, whole)
     expected, chance, kills = kept.contents(whole), random.Random(2), 0
     for number in range(long_or_short(60, 6)):
-        database = f"sqlite:///{tmp_path}/{number}.db"
-        child = nursery.start(*command, database, constants=BACKLOG)
+        name = None if kind == "sqlite" else postgres_server.create_database()
+        database = f"sqlite:///{tmp_path}/{number}.db" if name is None else postgres_server.url(name)
+        child = nursery.start(*command, database, constants=constants)
         deadline = time.monotonic() + chance.uniform(0.1, 0.5)
         while child.poll() is None and (time.monotonic() < deadline or not beside(child.pid)):
             time.sleep(0.002)
@@ -185,7 +193,10 @@ def test_the_processes_beside_are_killed_at_any_moment(nursery: Nursery, tmp_pat
             kills += 1
         assert 0 == child.wait(), child.messages
         assert expected == kept.contents(database)
-        assert [("ok",)] == integrity_of(database)
+        if name is None:
+            assert [("ok",)] == integrity_of(database)
+        else:
+            postgres_server.drop_database(name)
     assert kills > 1
     record(Account(len(expected["agent_execution_logs"]), 0, 0), kills=kills)
 

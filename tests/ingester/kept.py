@@ -123,3 +123,13 @@ def query(database: str, sql: str) -> list[tuple[Any, ...]]:
             return [tuple(row) for row in await connection.execute(text(sql))]
 
     return with_store(database, run)
+
+
+def execute(database: str, sql: str) -> None:
+    """Do something in SQL."""
+
+    async def run(store: Store) -> None:
+        async with store.transaction() as connection:
+            await connection.exec_driver_sql(sql)
+
+    with_store(database, run)

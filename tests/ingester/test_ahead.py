@@ -5,12 +5,12 @@ import contextlib
 import datetime as dt
 import gzip
 import os
+import pickle
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,17 @@ import pytest
 from ingester import kept
 from ingester.lines import dumps, wrapped
 from tracklog.ingester import Ingester, Summary, ahead, files, read, sqlite, worker
-from tracklog.ingester.batch import Piece, fold_pieces
-from tracklog.ingester.beside import Fold, Write
-from tracklog.ingester.commit import Positions
+from tracklog.ingester.batch import Piece, Tally, fold_pieces
+from tracklog.ingester.beside import Begin, Fold, Write
+from tracklog.ingester.commit import Database, Positions
+from tracklog.ingester.fold import Rows
 from tracklog.ingester.sources import Portion, Source
-from tracklog.ingester.store import Store
+from tracklog.ingester.store import Store, limit_waiting
 from tracklog.ingester.worker import Worker
 
 STORIES = 40
+
+Asked = Database | Fold | Begin | Write
 
 
 @pytest.fixture(autouse=True)
@@ -62,17 +65,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     pids: list[int] = []
     give = worker._give
 
-    def note(process: "subprocess.Popen[bytes]", what: Fold | Write, pieces: Sequence[Piece]) -> None:
+    def note(process: "subprocess.Popen[bytes]", what: Asked, pieces: Sequence[Piece]) -> None:
         if isinstance(what, Fold):
             pids.append(process.pid)
         give(process, what, pieces)
 
     monkeypatch.setattr(worker, "_give", note)
     return pids
-
-
-def is_sqlite(database: str) -> bool:
-    return "postgresql" not in database
 
 
 def is_gone(pid: int) -> bool:
@@ -100,12 +99,26 @@ def without_it(directory: Path, logs: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_backlog_is_folded_beside(
     database: str, logs: Path, tmp_path: Path, asked: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is in the database is the same; the processes, of which SQLite has two, have ended with the ingester."""
+    """What is in the database is the same; both processes have ended with the ingester."""
     kept.ingest(database, logs)
     assert len(asked) > 5
-    assert (2 if is_sqlite(database) else 1) == len(set(asked))
+    assert 2 == len(set(asked))
     assert all(map(is_gone, asked))
     assert without_it(tmp_path, logs, monkeypatch) == kept.contents(database)
+
+
+def test_it_loads_no_sqlalchemy(database: str) -> None:
+    """A third of a second, and 13 MiB in each process."""
+    store = Store(database, kept.HOST)
+    program = (
+        "import pickle, sys; from tracklog.ingester.beside import main\n"
+        "pickle.load(sys.stdin.buffer); print('sqlalchemy' in sys.modules, 'asyncpg' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=pickle.dumps(store.beside()), stdout=subprocess.PIPE, check=True
+    )
+    asyncio.run(store.close())
+    assert f"False {not database.startswith('sqlite')}".encode() == done.stdout.strip()
 
 
 @pytest.fixture
@@ -122,28 +135,28 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[bool | None]:
     return outcomes
 
 
-def test_into_sqlite_it_writes_what_it_folded(
-    sqlite_database: str,
+def test_it_writes_what_it_folded(
+    database: str,
     logs: Path,
     tmp_path: Path,
     asked: list[int],
     written: list[bool | None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No row comes back, and the WAL is copied while it writes."""
+    """No row comes back, and SQLite's WAL is copied meanwhile."""
     copied = []
     monkeypatch.setattr(ahead, "_COPIED_BYTES", 10_000)
     monkeypatch.setattr(sqlite, "checkpoint", lambda path, copy=sqlite.checkpoint: copied.append(copy(path)))
-    kept.ingest(sqlite_database, logs)
+    kept.ingest(database, logs)
     assert len(written) == len(asked) > 5
     assert all(written)
-    assert copied
-    assert without_it(tmp_path, logs, monkeypatch) == kept.contents(sqlite_database)
+    assert bool(copied) == database.startswith("sqlite")
+    assert without_it(tmp_path, logs, monkeypatch) == kept.contents(database)
 
 
 @pytest.mark.parametrize("is_late", [False, True], ids=["before", "after"])
 def test_it_is_killed_as_it_commits(
-    sqlite_database: str,
+    database: str,
     logs: Path,
     tmp_path: Path,
     written: list[bool | None],
@@ -159,7 +172,7 @@ def test_it_is_killed_as_it_commits(
         killed.append(process.pid)
         process.kill()
 
-    def give_or_kill(process: "subprocess.Popen[bytes]", what: Fold | Write, pieces: Sequence[Piece]) -> None:
+    def give_or_kill(process: "subprocess.Popen[bytes]", what: Asked, pieces: Sequence[Piece]) -> None:
         told[process.pid] = told.get(process.pid, 0) + isinstance(what, Write)
         if not is_late and told[process.pid] == 2 and not killed:
             kill(process)
@@ -176,19 +189,19 @@ def test_it_is_killed_as_it_commits(
     monkeypatch.setattr(worker, "_answer", answer_and_kill)
 
     async def run() -> Summary:
-        async with Ingester([logs], sqlite_database, host=kept.HOST) as ingester:
+        async with Ingester([logs], database, host=kept.HOST) as ingester:
             return await ingester.run_once()
 
     summary = asyncio.run(run())
     assert killed
     assert None in written
     monkeypatch.undo()
-    assert summary.lines == sum(lines for (lines,) in kept.query(sqlite_database, "SELECT lines FROM tracklog_sources"))
-    assert without_it(tmp_path, logs, monkeypatch) == kept.contents(sqlite_database)
+    assert summary.lines == sum(lines for (lines,) in kept.query(database, "SELECT lines FROM tracklog_sources"))
+    assert without_it(tmp_path, logs, monkeypatch) == kept.contents(database)
 
 
 def test_it_commits_and_nobody_can_wait_for_its_answer(
-    sqlite_database: str,
+    database: str,
     logs: Path,
     tmp_path: Path,
     written: list[bool | None],
@@ -197,67 +210,100 @@ def test_it_commits_and_nobody_can_wait_for_its_answer(
     """As where no thread can be made once it was told: what it did is found out, and counted."""
     write = Worker.write
 
-    def write_and_give_up(self: Worker, positions: Positions) -> list["asyncio.Future[bytes]"]:
+    def write_and_give_up(self: Worker, positions: Positions) -> "asyncio.Future[bytes] | None":
         if len(written) != 3:
             return write(self, positions)
         assert self._process is not None
-        worker._give(self._process, Write(str(self.database), 30, positions), ())
+        worker._give(self._process, Write(positions), ())
         worker._answer(self._process)
         self.give_up()
-        return []
+        return None
 
     monkeypatch.setattr(Worker, "write", write_and_give_up)
 
     async def run() -> Summary:
-        async with Ingester([logs], sqlite_database, host=kept.HOST) as ingester:
+        async with Ingester([logs], database, host=kept.HOST) as ingester:
             return await ingester.run_once()
 
     summary = asyncio.run(run())
     assert None in written
-    assert summary.lines == sum(lines for (lines,) in kept.query(sqlite_database, "SELECT lines FROM tracklog_sources"))
-    assert without_it(tmp_path, logs, monkeypatch) == kept.contents(sqlite_database)
+    assert summary.lines == sum(lines for (lines,) in kept.query(database, "SELECT lines FROM tracklog_sources"))
+    assert without_it(tmp_path, logs, monkeypatch) == kept.contents(database)
+
+
+REFUSAL = {
+    "sqlite": (
+        "CREATE TRIGGER refusal BEFORE INSERT ON agent_execution_logs WHEN new.message = 'poison'"
+        " BEGIN SELECT RAISE(ABORT, 'this is poison'); END",
+    ),
+    "postgresql": (
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'this is poison'; END $$",
+        "CREATE TRIGGER refusal BEFORE INSERT ON agent_execution_logs FOR EACH ROW"
+        " WHEN (new.message = 'poison') EXECUTE FUNCTION refuse()",
+    ),
+}
 
 
 def test_what_the_database_refuses_is_taken_out_here(
-    sqlite_database: str, logs: Path, asked: list[int], written: list[bool | None]
+    database: str, logs: Path, asked: list[int], written: list[bool | None]
 ) -> None:
     """The process gives the rows back that it could not write, and goes on with the next ones."""
-    kept.with_store(sqlite_database, Store.prepare)
-    with contextlib.closing(sqlite3.connect(sqlite_database.removeprefix("sqlite:///"))) as connection:
-        connection.execute(
-            "CREATE TRIGGER refusal BEFORE INSERT ON agent_execution_logs WHEN new.message = 'poison'"
-            " BEGIN SELECT RAISE(ABORT, 'this is poison'); END"
-        )
+    kept.with_store(database, Store.prepare)
+    for statement in REFUSAL[database.partition(":")[0]]:
+        kept.execute(database, statement)
     told = (logs / "x.jsonl").read_bytes().splitlines(keepends=True)
     told[120:120] = [dumps({**orjson.loads(told[120]), "event": "poison"})]
     (logs / "x.jsonl").write_bytes(b"".join(told))
-    kept.ingest(sqlite_database, logs)
+    kept.ingest(database, logs)
     assert 1 == written.count(False)
     assert 5 < written.count(True)
-    assert [(1,)] == kept.query(sqlite_database, "SELECT count(*) FROM tracklog_quarantine WHERE reason LIKE '%poison'")
+    assert [(1,)] == kept.query(database, "SELECT count(*) FROM tracklog_quarantine WHERE reason LIKE '%poison'")
     assert [(2 * STORIES,)] == kept.query(
-        sqlite_database, "SELECT count(*) FROM agent_executions WHERE status = 'success' AND agent_name IN ('X', 'Y')"
+        database, "SELECT count(*) FROM agent_executions WHERE status = 'success' AND agent_name IN ('X', 'Y')"
     )
 
 
-def test_it_writes_to_no_database_that_is_not_there(tmp_path: Path) -> None:
+@contextlib.contextmanager
+def started(database: Database | None) -> Iterator[tuple[Worker, int]]:
+    one = Worker(database)
+    one.start()
+    assert one._process is not None
+    try:
+        yield one, one._process.pid
+    finally:
+        one.close()
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path) -> sqlite.Database:
+    """Give a database that is not there."""
+    return sqlite.Database(str(tmp_path / "nowhere.db"), 30)
+
+
+NOTHING = Positions([], [], "here", dt.datetime.now(dt.UTC))
+
+
+async def given_back(folding: worker.Folding) -> tuple[list[Tally], Rows]:
+    """Have rows written to a database that is not there, and give what was folded."""
+    tallies = await folding.tallies()
+    assert folding.is_kept
+    assert await folding.written(NOTHING) is False
+    return tallies, await folding.rows()
+
+
+def test_it_writes_to_no_database_that_is_not_there(nowhere: sqlite.Database) -> None:
     """It makes none, and the rows are here."""
     pieces = [Piece("s", 0, dumps(*kept.story("w", ["e"])))]
-    nowhere = tmp_path / "nowhere.db"
 
     async def run() -> None:
-        with started(str(nowhere)) as (one, _):
-            folding = one.begin(pieces)
-            tallies = await folding.tallies()
-            assert folding.is_kept
-            positions = Positions([], [], "here", dt.datetime.now(dt.UTC))
-            assert await folding.written(positions) is False
-            assert fold_pieces(pieces) == (tallies, await folding.rows())
+        with started(nowhere) as (one, _):
+            assert fold_pieces(pieces) == await given_back(one.begin(pieces))
 
     asyncio.run(run())
-    assert not nowhere.exists()
-    sqlite.checkpoint(str(nowhere))
-    assert not nowhere.exists()
+    assert not Path(nowhere.path).exists()
+    sqlite.checkpoint(nowhere.path)
+    assert not Path(nowhere.path).exists()
 
 
 def test_the_process_is_killed(
@@ -492,31 +538,146 @@ def test_until_it_has_started_it_is_not_waited_for(
     assert without_it(tmp_path, logs, monkeypatch) == kept.contents(sqlite_database)
 
 
-@contextlib.contextmanager
-def started(database: str | None = None) -> Iterator[tuple[Worker, int]]:
-    one = Worker(database)
-    one.start()
-    assert one._process is not None
-    try:
-        yield one, one._process.pid
-    finally:
-        one.close()
+def many(name: str) -> list[Piece]:
+    """Tell of so many executions that they are copied straight in."""
+    return [Piece("s", 0, dumps(*kept.story(name, [f"{name}{number}" for number in range(150)])))]
 
 
-def test_what_is_not_wanted_any_more_is_in_nobodys_way() -> None:
+def add(database: str, name: str) -> None:
+    """Have `many` committed as by another ingester."""
+
+    async def run(store: Store) -> None:
+        await store.prepare()
+        async with store.transaction() as connection:
+            await limit_waiting(connection)
+            await store.add(connection, fold_pieces(many(name))[1], dt.datetime.now(dt.UTC))
+
+    kept.with_store(database, run)
+
+
+def told(database: str) -> dict[str, list[dict[str, Any]]]:
+    """Give what is there of executions, their lines and calls."""
+    return {table: rows for table, rows in kept.contents(database).items() if table.startswith("agent_")}
+
+
+def told_of(directory: Path, *names: str) -> dict[str, list[dict[str, Any]]]:
+    """Give what is there of `many` by some names."""
+    database = str(directory / "expected.db")
+    for name in names:
+        add(database, name)
+    return told(database)
+
+
+def until_begun(database: str, *, rows: bool) -> None:
+    """Wait for a transaction that waits for its turn, with rows of its own or without."""
+    waiting = (
+        "SELECT backend_xid IS NOT NULL FROM pg_stat_activity"
+        " WHERE datname = current_database() AND state = 'idle in transaction'"
+    )
+    deadline = time.monotonic() + 30
+    while kept.query(database, waiting) != [(rows,)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def put_in_before_its_turn(
+    database: str, apart: Set[str] = frozenset()
+) -> AsyncIterator[tuple[Worker, worker.Folding]]:
+    """Have a process write `x`, and then put `y` in before its turn."""
+    store = Store(database, kept.HOST)
+    await store.prepare()
+    with started(store.beside()) as (one, _):
+        assert await (await folded(one, "x")).written(NOTHING) is True
+        folding = await folded(one, "y")
+        folding.put_in(apart)
+        await asyncio.to_thread(until_begun, database, rows=not apart)
+        yield one, folding
+    await store.close()
+
+
+async def folded(one: Worker, name: str) -> worker.Folding:
+    folding = one.begin(many(name))
+    await folding.tallies()
+    return folding
+
+
+def test_what_is_put_in_before_its_turn(postgres_database: str, tmp_path: Path) -> None:
+    """It is seen when its turn comes; meanwhile others put in what they have."""
+
+    async def run() -> None:
+        async with put_in_before_its_turn(postgres_database) as (_, folding):
+            await asyncio.to_thread(add, postgres_database, "z")
+            seen = await asyncio.to_thread(kept.query, postgres_database, "SELECT execution_id FROM agent_executions")
+            assert {"x", "z"} == {execution_id[0] for (execution_id,) in seen}
+            assert await folding.written(NOTHING) is True
+
+    asyncio.run(run())
+    assert told_of(tmp_path, "x", "y", "z") == told(postgres_database)
+
+
+def test_what_the_batch_before_is_about_is_not_put_in_before_its_turn(postgres_database: str, tmp_path: Path) -> None:
+    """That has to be there first."""
+
+    async def run() -> None:
+        async with put_in_before_its_turn(postgres_database, {f"y{number}" for number in range(150)}) as (_, folding):
+            assert await folding.written(NOTHING) is True
+
+    asyncio.run(run())
+    assert told_of(tmp_path, "x", "y") == told(postgres_database)
+
+
+def test_another_ingester_brings_what_was_put_in_before_its_turn(postgres_database: str, tmp_path: Path) -> None:
+    """It does not wait for long, as it would for a lock; and all is there once."""
+
+    async def run() -> None:
+        async with put_in_before_its_turn(postgres_database) as (_, folding):
+            began = time.monotonic()
+            await asyncio.to_thread(add, postgres_database, "y")
+            assert time.monotonic() - began < 20
+            assert await folding.written(NOTHING) is True
+
+    asyncio.run(run())
+    assert told_of(tmp_path, "x", "y") == told(postgres_database)
+
+
+def test_it_is_killed_with_what_it_put_in_before_its_turn(postgres_database: str, tmp_path: Path) -> None:
+    """Nothing of that is there."""
+
+    async def run() -> None:
+        async with put_in_before_its_turn(postgres_database) as (one, folding):
+            assert one._process is not None
+            one._process.kill()
+            assert await folding.written(NOTHING) is None
+
+    asyncio.run(run())
+    assert told_of(tmp_path, "x") == told(postgres_database)
+
+
+def test_what_was_put_in_is_not_wanted_any_more(postgres_database: str, tmp_path: Path) -> None:
+    """What is written is what was folded last."""
+
+    async def run() -> None:
+        async with put_in_before_its_turn(postgres_database) as (one, _):
+            assert await (await folded(one, "z")).written(NOTHING) is True
+
+    asyncio.run(run())
+    assert told_of(tmp_path, "x", "z") == told(postgres_database)
+
+
+def test_what_is_not_wanted_any_more_is_in_nobodys_way(nowhere: sqlite.Database) -> None:
     """The answer to the second question is the second answer."""
     pieces = [Piece("s", 0, dumps(*kept.story("w", [f"e{number}"]))) for number in range(2)]
 
     async def run() -> None:
-        with started() as (one, _):
+        with started(nowhere) as (one, _):
             one.begin(pieces[:1])
-            folding = one.begin(pieces[1:])
-            assert fold_pieces(pieces[1:]) == (await folding.tallies(), await folding.rows())
+            assert fold_pieces(pieces[1:]) == await given_back(one.begin(pieces[1:]))
 
     asyncio.run(run())
 
 
-def test_it_is_killed_in_the_middle_of_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_killed_in_the_middle_of_an_answer(nowhere: sqlite.Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind the tallies: the rows are made here, and are the same."""
     pieces = [Piece("s", 0, dumps(*kept.story("w", [f"e{number}" for number in range(500)])))]
     answer, answers = worker._answer, list[int]()
@@ -531,18 +692,20 @@ def test_it_is_killed_in_the_middle_of_an_answer(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(worker, "_PIPE_BYTES", 4096)  # So that the rows do not wait in the pipe.
 
     async def run() -> None:
-        with started() as (one, _):
+        with started(nowhere) as (one, _):
             folding = one.begin(pieces)
-            assert fold_pieces(pieces) == (await folding.tallies(), await folding.rows())
+            tallies = await folding.tallies()
+            assert await folding.written(NOTHING) is None
+            assert fold_pieces(pieces) == (tallies, await folding.rows())
             assert one._process is None
 
     asyncio.run(run())
     assert 2 == len(answers)
 
 
-def test_it_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_rests(nowhere: sqlite.Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a backlog it goes, with its memory; there is another one for the next backlog."""
-    with started() as (one, pid):
+    with started(nowhere) as (one, pid):
         one._used_at = time.monotonic()
         one.rest()
         assert not is_gone(pid)
@@ -553,13 +716,13 @@ def test_it_rests(monkeypatch: pytest.MonkeyPatch) -> None:
         assert one._process is not None
 
 
-def test_it_may_take_its_time_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_may_take_its_time_to_start(nowhere: sqlite.Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not rest before it has greeted, unless it never does."""
     idle = [sys.executable, "-c", "import sys; sys.stdin.read()"]
     monkeypatch.setattr(worker, "_IDLE_SECONDS", 0.0)
     monkeypatch.setattr(worker, "_start", lambda: subprocess.Popen(idle, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
     monkeypatch.setattr(Worker, "start", kept.START)
-    with started() as (one, pid):
+    with started(nowhere) as (one, pid):
         one.rest()
         assert not is_gone(pid)
         assert not one.is_ready
@@ -569,16 +732,15 @@ def test_it_may_take_its_time_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_ends_a_whole_group_is_for_who_started_it(number: int) -> None:
+def test_what_ends_a_whole_group_is_for_who_started_it(nowhere: sqlite.Database, number: int) -> None:
     """It answers on: who asked ends in order, and ends it then."""
     pieces = [Piece("s", 0, dumps(*kept.story("w", ["e"])))]
 
     async def run() -> None:
-        with started() as (one, pid):
+        with started(nowhere) as (one, pid):
             await one.begin(pieces).tallies()
             os.kill(pid, number)
-            folding = one.begin(pieces)
-            assert fold_pieces(pieces) == (await folding.tallies(), await folding.rows())
+            assert fold_pieces(pieces) == await given_back(one.begin(pieces))
             assert not is_gone(pid)
 
     asyncio.run(run())
@@ -587,8 +749,9 @@ def test_what_ends_a_whole_group_is_for_who_started_it(number: int) -> None:
 def test_it_ends_with_who_started_it() -> None:
     """Also where that was killed."""
     program = (
-        "import os, signal; from tracklog.ingester.worker import Worker\n"
-        "one = Worker(); one.start(); print(one._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+        "import os, signal; from tracklog.ingester import sqlite; from tracklog.ingester.worker import Worker\n"
+        "one = Worker(sqlite.Database('nowhere.db', 30)); one.start()\n"
+        "print(one._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False)
     assert -signal.SIGKILL == done.returncode
@@ -598,8 +761,8 @@ def test_it_ends_with_who_started_it() -> None:
 def test_it_does_not_outlive_who_started_it_for_a_fork() -> None:
     """A fork has the pipe too; what it asks for goes with the one that was killed."""
     program = (
-        "import os, signal, time; from tracklog.ingester.worker import Worker\n"
-        "one = Worker(); one.start(); fork = os.fork()\n"
+        "import os, signal, time; from tracklog.ingester import sqlite; from tracklog.ingester.worker import Worker\n"
+        "one = Worker(sqlite.Database('nowhere.db', 30)); one.start(); fork = os.fork()\n"
         "if fork == 0: os.close(1); time.sleep(60); os._exit(0)\n"
         "print(one._process.pid, fork, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -3,8 +3,8 @@
 import asyncio
 import datetime as dt
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
 from ingester.lines import event_of, histories, stamped
-from tracklog.ingester import commit, schema
+from tracklog.ingester import bulk, commit, schema
 from tracklog.ingester.batch import Piece
 from tracklog.ingester.decode import written
 from tracklog.ingester.errors import OvertakenError
-from tracklog.ingester.fold import LOG_COLUMNS, fold
+from tracklog.ingester.fold import LOG_COLUMNS, Rows, executions_of, fold
 from tracklog.ingester.identify import Identity
 from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS, Rules
 from tracklog.ingester.read import Chunk
 from tracklog.ingester.sources import Checkpoint, Portion, Source
-from tracklog.ingester.store import Store
+from tracklog.ingester.store import Store, limit_waiting
 
 START = Checkpoint("source", "a.jsonl", Identity(1, 2, 3), 0)
 PER_EXECUTION = [
@@ -91,6 +91,24 @@ def stated(rules: Rules, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: row[name] for name in rules.columns if row.get(name) is not None} for row in rows]
 
 
+async def commit_overlapping(store: Store, batches: list[list[dict[str, Any]]]) -> None:
+    """Commit batches one after the other, each of which has begun while the one before it was not yet committed."""
+    last, before, rows = AsyncExitStack(), None, Rows()
+    for batch in batches:
+        apart, rows = executions_of(rows), fold(map(event_of, batch), "source").rows()
+        own = AsyncExitStack()
+        connection = await own.enter_async_context(store.transaction())
+        await limit_waiting(connection)
+        transaction = bulk.Transaction(connection)
+        begun = await commit.begin(transaction, rows, apart)
+        assert not begun & apart
+        await last.aclose()
+        after = replace(before or START, position=(before.position if before else 0) + 1)
+        await commit.commit(transaction, store.positions([portion(before, after)]), rows, begun=begun)
+        last, before = own, after
+    await last.aclose()
+
+
 _GROUPS = st.lists(st.integers(0, 2), min_size=14, max_size=14)
 _merging = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
@@ -127,14 +145,29 @@ def test_what_came_since_the_look_is_merged(
     merges_as_the_fold_does(postgres_database, lines, groups)
 
 
-def merges_as_the_fold_does(database: str, lines: list[dict[str, Any]], groups: list[int]) -> None:
+@_merging
+@given(lines=histories(), groups=_GROUPS)
+def test_what_begins_before_its_turn(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch, lines: list[dict[str, Any]], groups: list[int]
+) -> None:
+    """What a batch says of new executions is put in while the batch before is not yet committed."""
+    monkeypatch.setattr(commit, "_WORTH_COPYING", 0)
+    merges_as_the_fold_does(postgres_database, lines, groups, commit_overlapping)
+
+
+def merges_as_the_fold_does(
+    database: str,
+    lines: list[dict[str, Any]],
+    groups: list[int],
+    commit_them: Callable[[Store, list[list[dict[str, Any]]]], Awaitable[None]] = commit_all,
+) -> None:
     async def run() -> None:
         async with opened(database) as store:
             await empty(store)
             batches = [
                 [line for line, its in zip(lines, groups, strict=False) if its == group] for group in (2, 0, 1, 0)
             ]
-            await commit_all(store, batches)
+            await commit_them(store, batches)
             together = fold(map(event_of, lines), "source")
             for rules, expected in (
                 (EXECUTIONS, [together.executions[key] for key in sorted(together.executions)]),

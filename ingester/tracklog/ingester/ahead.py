@@ -1,11 +1,10 @@
 """Batches, one after the other: the next ones are read and folded while the database takes the one before.
 
-Into PostgreSQL, a process beside folds them all. Into SQLite, two of them take turns: each folds a batch while the
-other writes the one before, so that no rows go from one process to another.
+Two processes beside take turns: each folds a batch while the other writes the one before, so that no rows go from one
+process to another.
 """
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
@@ -17,7 +16,7 @@ from tracklog.ingester.store import Store
 from tracklog.ingester.worker import Folding, Worker
 
 _DEPTH: Final = 2
-"""How many batches are ahead: one is folded, and one waits or is written, so that neither side waits for the other."""
+"""How many processes there are, and batches ahead: one is folded, and one waits or is written."""
 
 _COPIED_BYTES: Final = 16 << 20
 """After so many bytes of lines the WAL is copied: a few batches, whose pages are written over in it."""
@@ -29,9 +28,7 @@ class Batches:
     def __init__(self, files: Files, store: Store) -> None:
         self._files = files
         self._store = store
-        # What a URL says besides the file is for the driver that knows it.
-        self._database = os.path.abspath(store.file) if store.file and not store.engine.url.query else None
-        self._workers = [Worker(self._database) for _ in range(1 if self._database is None else _DEPTH)]
+        self._workers = [Worker(store.beside()) for _ in range(_DEPTH)]
         self._ahead: deque[tuple[list[Portion], Folding]] = deque()
         self._is_behind = False
         """Whether there was more to read after the last batch."""
@@ -52,9 +49,8 @@ class Batches:
                 self.drop()
                 continue
             portions = self._files.note(taken, tallies)
-            if portions and folding.is_kept:  # It is told to write before it is asked to fold the next one.
-                return portions, folding
-            self._look_ahead()
+            if not (portions and folding.is_kept):  # Else it is told to write before it is asked to fold the next one.
+                self._look_ahead()
             if portions or not self._ahead:
                 return portions, folding
 
@@ -70,6 +66,8 @@ class Batches:
         try:
             await asyncio.sleep(0)  # Now it is told.
             self._look_ahead()
+            if self._ahead:
+                self._ahead[0][1].put_in(folding.executions)
         finally:
             is_written = await writing
         self._copy_wal(sum(len(portion.piece.data) for portion in portions))
@@ -79,10 +77,10 @@ class Batches:
     def _copy_wal(self, written: int) -> None:
         """Have the WAL copied now and then while others write: they would wait for the disk."""
         self._uncopied += written
-        if self._uncopied >= _COPIED_BYTES and (self._copying is None or self._copying.done()):
+        path = self._store.file
+        if path and self._uncopied >= _COPIED_BYTES and (self._copying is None or self._copying.done()):
             self._uncopied = 0
-            loop = asyncio.get_running_loop()
-            self._copying = loop.run_in_executor(None, sqlite.checkpoint, str(self._database))
+            self._copying = asyncio.get_running_loop().run_in_executor(None, sqlite.checkpoint, path)
 
     def _take(self) -> tuple[list[Portion], Folding]:
         taken, self._is_behind = self._files.take()

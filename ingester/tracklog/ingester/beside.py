@@ -1,7 +1,6 @@
-"""The process that folds for another, and writes to SQLite for it; it loads little, to start quickly and be small."""
+"""The process that folds for another, and writes what it folded; it loads little, to start quickly and be small."""
 
 import contextlib
-import functools
 import gc
 import io
 import os
@@ -9,16 +8,15 @@ import pickle
 import select
 import signal
 import sys
-from collections.abc import Sequence
-from typing import IO, Final, NamedTuple
+from collections.abc import Callable, Sequence, Set
+from typing import IO, Any, Final, NamedTuple
 
-from tracklog.ingester import sqlite
 from tracklog.ingester.batch import Piece, Tally, fold_pieces
-from tracklog.ingester.commit import Positions, commit
-from tracklog.ingester.fold import Rows
+from tracklog.ingester.commit import Database, Positions, begin, commit
+from tracklog.ingester.fold import Rows, executions_of
 
 _LOOK_SECONDS: Final = 1.0
-"""How often a process without work looks whether who asks is still there."""
+"""How often a process without work looks whether who asks is still there; so long it keeps what it has begun."""
 
 _LENGTH_BYTES: Final = 8
 
@@ -30,20 +28,29 @@ _OBJECTS: Final = 100_000
 
 
 class Fold(NamedTuple):
-    """Asks for pieces to be folded: what they say is answered by their tallies, and then by their rows."""
+    """Asks for pieces to be folded: answered by `Folded`, and the rows are kept until they are to be written."""
 
     pieces: Sequence[tuple[str, int, int]]
     """The source, offset and length of each; their data follow."""
-    keeps: bool
-    """Whether the rows are kept instead, until they are to be written."""
+
+
+class Folded(NamedTuple):
+    """What became of the lines of each piece, and which executions they are about."""
+
+    tallies: list[Tally]
+    executions: frozenset[str]
+
+
+class Begin(NamedTuple):
+    """Asks for as much as can be to be put in before its turn, of the rows that are kept; not answered."""
+
+    apart: Set[str]
+    """The executions that the batch is about whose turn it is."""
 
 
 class Write(NamedTuple):
     """Asks for the rows that are kept to be committed; answered by None, or where that fails by the rows."""
 
-    database: str
-    patience: float
-    """How long to wait for another writer, in seconds."""
     positions: Positions
 
 
@@ -55,26 +62,28 @@ def main() -> None:
     # Nothing is read before it is asked for: what waits in a buffer here would not be seen from outside.
     given = io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False), buffer_size=1)
     taken, asker = sys.stdout.buffer, int(sys.argv[1])
-    rows = Rows()
     with contextlib.suppress(EOFError, BrokenPipeError):
+        if not _is_asked(given, asker):
+            return
+        writer, rows = Writer(_asked(given)), Rows()
         taken.write(GREETING)
         taken.flush()
-        while _is_asked(given, asker):
-            asked = pickle.loads(read(given))  # noqa: S301  # From our own parent.
+        while _is_asked(given, asker, writer.take_back):
+            asked = _asked(given)
             if isinstance(asked, Fold):
+                writer.take_back()
                 tallies, rows = _fold(given, asked)
-                _answer(taken, pickle.dumps(tallies))
-                if asked.keeps:
-                    continue
-                answer = _pickled(rows)
+                _answer(taken, pickle.dumps(Folded(tallies, executions_of(rows))))
+            elif isinstance(asked, Begin):
+                writer.begin(asked, rows)
             else:
-                answer = _pickled(None if _is_written(asked, rows) else rows)
-            rows = Rows()
-            _answer(taken, answer)
+                refused = None if writer.is_written(asked, rows) else rows
+                rows = Rows()
+                _answer(taken, _pickled(refused))
 
 
-def ask(stream: IO[bytes], asked: Fold | Write, pieces: Sequence[Piece] = ()) -> None:
-    """Ask such a process something; it answers in the order in which it was asked.
+def ask(stream: IO[bytes], asked: Database | Fold | Begin | Write, pieces: Sequence[Piece] = ()) -> None:
+    """Ask such a process something; it answers in the order in which it was asked, and greets when it has a database.
 
     :raises OSError: It has ended.
     """
@@ -102,16 +111,39 @@ def _fold(given: IO[bytes], asked: Fold) -> tuple[list[Tally], Rows]:
     return fold_pieces(Piece(source_id, offset, read(given, length)) for source_id, offset, length in asked.pieces)
 
 
-def _is_written(asked: Write, rows: Rows) -> bool:
-    try:
-        with sqlite.transaction(_connected(asked.database, asked.patience)) as transaction:
-            sqlite.done(commit(transaction, asked.positions, rows))
-    except Exception:  # noqa: BLE001 -- whoever asks finds out why, by doing the same.
-        return False
-    return True
+class Writer:
+    """Writes to a database, and remembers what that was like."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._repeating = True
+        self._begun: set[str] = set()
+
+    def begin(self, asked: Begin, rows: Rows) -> None:
+        """Put in what can be of some rows; what cannot, is in its turn."""
+        if not self._repeating:  # Else most of it would be there.
+            with contextlib.suppress(Exception):
+                self._begun = self._database.begin(lambda transaction: begin(transaction, rows, asked.apart))
+
+    def take_back(self) -> None:
+        """Let go of what was begun: its turn did not come, or not for long."""
+        self._begun = set()
+        self._database.take_back()
+
+    def is_written(self, asked: Write, rows: Rows) -> bool:
+        """Commit some rows, and tell whether they were."""
+        begun, self._begun = self._begun, set()
+        try:
+            self._repeating = self._database.write(
+                lambda transaction: commit(transaction, asked.positions, rows, repeating=self._repeating, begun=begun)
+            )
+        except Exception:  # noqa: BLE001 -- whoever asks finds out why, by doing the same.
+            return False
+        return True
 
 
-_connected: Final = functools.cache(sqlite.connect)
+def _asked(given: IO[bytes]) -> Any:
+    return pickle.loads(read(given))  # noqa: S301  # From our own parent.
 
 
 def _answer(taken: IO[bytes], data: bytes) -> None:
@@ -124,12 +156,13 @@ def _write(stream: IO[bytes], data: bytes) -> None:
     stream.write(data)
 
 
-def _is_asked(given: IO[bytes], asker: int) -> bool:
+def _is_asked(given: IO[bytes], asker: int, idle: Callable[[], None] = lambda: None) -> bool:
     """Wait for work; False when who asks has died, of which the pipe tells nothing while a fork of it holds the end."""
     if sys.platform != "win32":
         while not select.select([given], [], [], _LOOK_SECONDS)[0]:
             if os.getppid() != asker:
                 return False
+            idle()
     return True
 
 

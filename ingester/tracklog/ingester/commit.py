@@ -4,7 +4,7 @@ It asks for no more of that transaction than stands in `Transaction`, so that a 
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -40,6 +40,22 @@ class Transaction(Protocol):
 
     async def copied(self, *parts: tuple[str, Sequence[str], Sequence[Values]]) -> bool:
         """Copy rows straight into tables; False, and nothing was, where a key is there or there is no such way."""
+
+
+class Database(Protocol):
+    """A database that a process of its own writes to, which loads what is needed for that only."""
+
+    def begin(self, work: Callable[[Any], Coroutine[Any, Any, set[str]]]) -> set[str]:
+        """Begin a transaction, which the next `write` goes on with, do something in it, and give its result.
+
+        Where only one transaction can be at a time, none begins, and nothing is done.
+        """
+
+    def write(self, work: Callable[[Any], Coroutine[Any, Any, bool]]) -> bool:
+        """Do something in a transaction, and give its result; what fails on the way is rolled back."""
+
+    def take_back(self) -> None:
+        """Roll back what has begun, if anything has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +106,30 @@ POSITION_COLUMNS: Final = (
 IDENTITY_COLUMNS: Final = ("host", "inode", "birth_ns", "generation", "first_seen_at")
 
 
-async def commit(transaction: Transaction, positions: Positions, rows: Rows, *, repeating: bool = True) -> bool:
+async def begin(transaction: Transaction, rows: Rows, apart: Set[str]) -> set[str]:
+    """Put in, before its turn, what a batch says of new executions: on PostgreSQL, and where they are many.
+
+    No row that is there is locked by it, so that nobody waits for this but who brings the same executions.
+
+    :param apart: The executions that the batch before is about, whose turn it is.
+    :returns: The executions of which all is in; `commit` has the others, and what follows from all of them.
+    """
+    executions, calls, logs = _in_order(rows, apart)
+    pruned = await _pruned(transaction, executions)
+    executions, calls = ([row for row in some if row[0] not in pruned] for some in (executions, calls))
+    copied = await _copy_new(transaction, executions, calls)
+    await _insert_logs(transaction, [row for row in logs if row[0] in copied], repeating=False)
+    return copied
+
+
+async def commit(
+    transaction: Transaction,
+    positions: Positions,
+    rows: Rows,
+    *,
+    repeating: bool = True,
+    begun: Set[str] = frozenset(),
+) -> bool:
     """Move the positions, and merge the rows of what lies between into what is there; see `add`.
 
     :raises OvertakenError: Another ingester was first.
@@ -102,24 +141,31 @@ async def commit(transaction: Transaction, positions: Positions, rows: Rows, *, 
         positions.rejected,
         "(source_id, line_offset) DO UPDATE SET length = excluded.length, reason = excluded.reason",
     )
-    return await add(transaction, rows, positions.host, positions.now, repeating=repeating)
+    return await add(transaction, rows, positions.host, positions.now, repeating=repeating, begun=begun)
 
 
-async def add(transaction: Transaction, rows: Rows, host: str, now: dt.datetime, *, repeating: bool = True) -> bool:
+async def add(
+    transaction: Transaction,
+    rows: Rows,
+    host: str,
+    now: dt.datetime,
+    *,
+    repeating: bool = True,
+    begun: Set[str] = frozenset(),
+) -> bool:
     """Merge rows into what is there, but for executions that were pruned.
 
     :param repeating: Whether lines may well be there already: then COPY straight in is not tried.
-    :returns: Whether some were.
+    :param begun: The executions of which `begin` put everything in, in the same transaction.
+    :returns: Whether some lines were there.
     """
     await _note_writers(transaction, rows.writers)
     if not rows.executions:
         return repeating
-    # In the order of their keys, which come first: so no two transactions wait for each other for ever.
-    executions, calls, logs = (sorted(some) for some in (rows.executions, rows.llm_calls, rows.logs))
-    touched = [row[0] for row in executions]
-    if pruned := {execution_id for (execution_id,) in await transaction.fetch(_PRUNED, touched)}:
+    executions, calls, logs = _in_order(rows, begun)
+    if pruned := await _pruned(transaction, executions):
         executions, calls, logs = ([row for row in some if row[0] not in pruned] for some in (executions, calls, logs))
-        touched = [row[0] for row in executions]
+    touched = sorted([*begun, *(row[0] for row in executions)])
     if copied := await _copy_new(transaction, executions, calls):
         executions, calls = ([row for row in some if row[0] not in copied] for some in (executions, calls))
     await _upsert(transaction, EXECUTIONS, _MOVED, executions)
@@ -130,6 +176,19 @@ async def add(transaction: Transaction, rows: Rows, host: str, now: dt.datetime,
     await transaction.fetch(_DERIVE_CHAINS, touched)
     await mark_windows(transaction, touched, host, now)
     return repeating
+
+
+def _in_order(rows: Rows, apart: Set[str]) -> Iterable[Sequence[Values]]:
+    """Give executions, calls and logs, without those of some executions.
+
+    They are in the order of their keys, which come first: so no two transactions wait for each other for ever.
+    """
+    for some in (rows.executions, rows.llm_calls, rows.logs):
+        yield sorted([row for row in some if row[0] not in apart] if apart else some)
+
+
+async def _pruned(transaction: Transaction, executions: Sequence[Values]) -> set[str]:
+    return {execution_id for (execution_id,) in await transaction.fetch(_PRUNED, [row[0] for row in executions])}
 
 
 async def _move(transaction: Transaction, moves: Sequence[Move]) -> None:

@@ -112,15 +112,7 @@ def open_engine(url: str, *, patient: bool = True) -> "AsyncEngine":
             pool_pre_ping=False,  # The first statement of a batch tells as well, and the batch is repeated.
             json_deserializer=orjson.loads,
             json_serializer=_dumps,
-            connect_args={
-                "timeout": _CONNECT_SECONDS,
-                "command_timeout": None if patient else _ANSWER_SECONDS,
-                # Behind a pooler each transaction has another connection, which knows no statement of the last one.
-                # So none has a name either: asyncpg closes those that have one, and waits for that for ever.
-                "statement_cache_size": 0,
-                "prepared_statement_cache_size": 0,
-                "server_settings": {"application_name": "tracklog ingest"},
-            },
+            connect_args={**_asyncpg_settings(patient=patient), "prepared_statement_cache_size": 0},
         )
     try:
         Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
@@ -137,6 +129,24 @@ def open_engine(url: str, *, patient: bool = True) -> "AsyncEngine":
     event.listen(engine.sync_engine, "connect", _set_up_writer)
     event.listen(engine.sync_engine, "begin", _begin_immediate)
     return engine
+
+
+def asyncpg_arguments(url: URL, *, patient: bool) -> dict[str, Any]:
+    """Give what asyncpg connects with where SQLAlchemy does not do it, as that would with the engine that writes."""
+    _, arguments = url.get_dialect()().create_connect_args(url)
+    arguments.pop("prepared_statement_cache_size", None)  # It is SQLAlchemy's own.
+    return {**arguments, **_asyncpg_settings(patient=patient)}
+
+
+def _asyncpg_settings(*, patient: bool) -> dict[str, Any]:
+    return {
+        "timeout": _CONNECT_SECONDS,
+        "command_timeout": None if patient else _ANSWER_SECONDS,
+        # Behind a pooler each transaction has another connection, which knows no statement of the last one. So none has
+        # a name either: asyncpg closes those that have one, and waits for that for ever.
+        "statement_cache_size": 0,
+        "server_settings": {"application_name": "tracklog ingest"},
+    }
 
 
 def open_reader(url: str) -> Engine:

@@ -93,6 +93,11 @@ class Rows:
     writers: dict[str, WriterSeen] = field(default_factory=dict)
 
 
+def executions_of(rows: Rows) -> frozenset[str]:
+    """Give the executions that rows are about."""
+    return frozenset(row[0] for row in rows.executions)
+
+
 @dataclass(slots=True)
 class Changes:
     """What a batch of lines adds to the database; `merge` of two is that of all their lines."""

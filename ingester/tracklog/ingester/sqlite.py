@@ -3,7 +3,8 @@
 import contextlib
 import datetime as dt
 import sqlite3
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -106,17 +107,33 @@ class Direct:
         return False
 
 
-def connect(path: str, patience: float) -> sqlite3.Connection:
-    """Connect to a database that is there, to write; transactions are begun by `transaction`.
+@dataclass(slots=True)
+class Database:
+    """A database that is there, to be written to by a process of its own.
 
     The WAL is copied by who asks for it with `checkpoint`, and here only where that does not keep up.
-
-    :param patience: How long to wait for another writer, in seconds.
     """
-    connection = _opened(path, patience)
-    set_up_writer(connection)
-    connection.execute(f"PRAGMA wal_autocheckpoint = {_MOST_WAL_PAGES}")
-    return connection
+
+    path: str
+    patience: float
+    """How long to wait for another writer, in seconds."""
+    _connection: sqlite3.Connection | None = field(default=None, init=False)
+
+    def begin(self, _work: Any) -> set[str]:
+        """Do nothing yet: there is one lock for all who write."""
+        return set()
+
+    def write(self, work: Callable[[Direct], Coroutine[Any, Any, T]]) -> T:
+        """Do something in a transaction, and give its result; what fails on the way is rolled back."""
+        if self._connection is None:
+            self._connection = _opened(self.path, self.patience)
+            set_up_writer(self._connection)
+            self._connection.execute(f"PRAGMA wal_autocheckpoint = {_MOST_WAL_PAGES}")
+        with _transaction(self._connection) as transaction:
+            return _done(work(transaction))
+
+    def take_back(self) -> None:
+        """Do nothing, as nothing has begun."""
 
 
 _MOST_WAL_PAGES: Final = 4000
@@ -135,8 +152,7 @@ def _opened(path: str, patience: float) -> sqlite3.Connection:
 
 
 @contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[Direct]:
-    """Run a transaction; what fails on the way is rolled back."""
+def _transaction(connection: sqlite3.Connection) -> Iterator[Direct]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield Direct(connection)
@@ -147,7 +163,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[Direct]:
         raise
 
 
-def done(work: Coroutine[Any, Any, T]) -> T:
+def _done(work: Coroutine[Any, Any, T]) -> T:
     """Do what waits for nothing, as all does that is done by a `Direct`, and give its result."""
     try:
         work.send(None)

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
@@ -9,9 +10,9 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tracklog.ingester import bulk, commit, migrate, schema
-from tracklog.ingester.commit import POSITION_COLUMNS, Move, Positions
-from tracklog.ingester.database import open_engine, transaction
+from tracklog.ingester import bulk, commit, migrate, postgresql, schema, sqlite
+from tracklog.ingester.commit import POSITION_COLUMNS, Database, Move, Positions
+from tracklog.ingester.database import asyncpg_arguments, open_engine, transaction
 from tracklog.ingester.decode import written
 from tracklog.ingester.fold import Changes, Rows
 from tracklog.ingester.identify import Compression, Identity
@@ -34,6 +35,7 @@ class Store:
     def __init__(self, url: str, host: str, *, patient: bool = True) -> None:
         self.host = host
         self.engine = open_engine(url, patient=patient)
+        self._patient = patient
         self._repeating = False
         """Whether the last batch brought lines that were there already: then COPY straight in is not tried."""
 
@@ -41,6 +43,13 @@ class Store:
     def file(self) -> str | None:
         """The file that an SQLite database is; None of PostgreSQL."""
         return self.engine.url.database if self.engine.dialect.name == "sqlite" else None
+
+    def beside(self) -> Database | None:
+        """Give the database as a process beside writes to it; None where a URL says more than SQLite's driver knows."""
+        url = self.engine.url
+        if self.file is None:
+            return postgresql.Database(asyncpg_arguments(url, patient=self._patient), _TIMEOUTS, bulk.KINDS)
+        return None if url.query else sqlite.Database(os.path.abspath(self.file), sqlite.BUSY_SECONDS)
 
     async def prepare(self) -> None:
         """Make the schema in an empty database.

@@ -1,4 +1,4 @@
-"""Fold on another core: what was read is given to a process, which gives back what it says, or writes it to SQLite.
+"""Fold on another core: what was read is given to a process, which tells what became of it, and writes what it says.
 
 It holds no file, and of a database only what it is told to commit: where it dies, the same is done here, and nothing is
 lost by that.
@@ -12,14 +12,14 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
-from tracklog.ingester import beside, sqlite
+from tracklog.ingester import beside
 from tracklog.ingester.batch import Piece, Tally, fold_pieces
-from tracklog.ingester.commit import Positions
-from tracklog.ingester.fold import Rows
+from tracklog.ingester.commit import Database, Positions
+from tracklog.ingester.fold import Rows, executions_of
 
 _log = logging.getLogger("tracklog.ingester")
 
@@ -36,9 +36,9 @@ _PIPE_BYTES: Final = 1 << 20
 class Worker:
     """Folds beside the one who asks, as long as its process works; without it, in the process of who asks."""
 
-    def __init__(self, database: str | None = None) -> None:
-        self.database = database
-        """The SQLite file that the process is to write to; None if it gives the rows back."""
+    def __init__(self, database: Database | None) -> None:
+        self._database = database
+        """What the process is to write to; without it there is none."""
         self._process: subprocess.Popen[bytes] | None = None
         self._broken = not _is_worth_it()
         self._used_at = 0.0
@@ -61,9 +61,10 @@ class Worker:
 
     def start(self) -> None:
         """Start the process, if there is none yet; meanwhile some batches are folded here."""
-        if self._process is None and not self._broken:
+        if self._process is None and self._database is not None and not self._broken:
             try:
                 self._process = _start()
+                _give(self._process, self._database, ())
                 self._greeted = self._taker.submit(_greeting, self._process)
             except (OSError, RuntimeError):  # No process can be made, or no thread.
                 self.give_up()
@@ -75,35 +76,41 @@ class Worker:
 
     def begin(self, pieces: Sequence[Piece]) -> "Folding":
         """Have pieces folded while something else is done; of what is kept there only the last is."""
-        keeps = self.database is not None
-        asked = beside.Fold([(piece.source_id, piece.offset, len(piece.data)) for piece in pieces], keeps)
-        # What becomes of the lines comes first: by it the next ones are read, while the rows are on their way.
-        replies = self._asked(asked, pieces, answers=1 if keeps else 2)
-        return Folding(self, pieces, replies, self._process if keeps else None)
+        asked = beside.Fold([(piece.source_id, piece.offset, len(piece.data)) for piece in pieces])
+        return Folding(self, pieces, self._asked(asked, pieces), self._process)
 
-    def write(self, positions: Positions) -> "list[asyncio.Future[bytes]]":
+    def put_in(self, apart: Set[str]) -> None:
+        """Have as much as can be of what is kept put in before its turn."""
+        if self._process is not None:
+            with contextlib.suppress(RuntimeError):  # No thread can be made; then it is in its turn.
+                _unheard(self._given(self._process, beside.Begin(apart)))
+
+    def write(self, positions: Positions) -> "asyncio.Future[bytes] | None":
         """Have what is kept there committed; see `_asked`."""
-        assert self.database is not None
-        return self._asked(beside.Write(self.database, sqlite.BUSY_SECONDS, positions), answers=1)
+        return self._asked(beside.Write(positions))
 
-    def _asked(
-        self, asked: beside.Fold | beside.Write, pieces: Sequence[Piece] = (), *, answers: int
-    ) -> "list[asyncio.Future[bytes]]":
-        """Ask the process something, and give what will be its answers; none, where it cannot be asked."""
+    def _asked(self, asked: beside.Fold | beside.Write, pieces: Sequence[Piece] = ()) -> "asyncio.Future[bytes] | None":
+        """Ask the process something, and give what will be its answer; None, where it cannot be asked."""
         if self._process is None:
-            return []
+            return None
         self._used_at = time.monotonic()
-        loop = asyncio.get_running_loop()
         try:
-            given = loop.run_in_executor(self._giver, _give, self._process, asked, pieces)
-            replies = [loop.run_in_executor(self._taker, _answer, self._process) for _ in range(answers)]
+            given = self._given(self._process, asked, pieces)
+            reply = asyncio.get_running_loop().run_in_executor(self._taker, _answer, self._process)
         except RuntimeError:  # No thread can be made.
             self.give_up()
-            return []
-        parts: list[asyncio.Future[Any]] = [given, *replies]
-        for part in parts:  # Whether or not it is waited for.
-            part.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return replies
+            return None
+        _unheard(given)
+        _unheard(reply)
+        return reply
+
+    def _given(
+        self,
+        process: "subprocess.Popen[bytes]",
+        asked: beside.Fold | beside.Begin | beside.Write,
+        pieces: Sequence[Piece] = (),
+    ) -> "asyncio.Future[None]":
+        return asyncio.get_running_loop().run_in_executor(self._giver, _give, process, asked, pieces)
 
     def rest(self) -> None:
         """End the process if there was nothing to do for a while; it starts again when there is."""
@@ -140,16 +147,19 @@ class Folding:
         self,
         worker: Worker,
         pieces: Sequence[Piece],
-        replies: "Sequence[asyncio.Future[bytes]]" = (),
+        folded: "asyncio.Future[bytes] | None" = None,
         keeper: "subprocess.Popen[bytes] | None" = None,
     ) -> None:
         self.worker = worker
         self._pieces = pieces
-        self._replies = [*replies]
-        """The tallies and the rows, pickled, as far as they were asked for; nothing if they are to be made here."""
+        self.executions: Set[str] = frozenset()
+        """The executions that they are about, after the tallies."""
+        self._folded = folded
+        self._rows: asyncio.Future[bytes] | None = None
+        """Both pickled, as far as they were asked for; None if they are to be made here."""
         self._keeper = keeper
         """The process that keeps the rows, to write them."""
-        self._here: tuple[list[Tally], Rows] | None = None
+        self._here: tuple[beside.Folded, Rows] | None = None
 
     @property
     def is_kept(self) -> bool:
@@ -158,13 +168,19 @@ class Folding:
 
     async def tallies(self) -> list[Tally]:
         """Wait for what became of the lines of each piece."""
-        tallies: list[Tally] = await self._part(0)
-        return tallies
+        folded: beside.Folded = await self._part(0, self._folded)
+        self.executions = folded.executions
+        return folded.tallies
 
     async def rows(self) -> Rows:
-        """Wait, after the tallies, for what all lines together add to the database."""
-        rows: Rows = await self._part(1)
+        """Give what all lines together add to the database, where it is not written by who keeps it."""
+        rows: Rows = await self._part(1, self._rows)
         return rows
+
+    def put_in(self, apart: Set[str]) -> None:
+        """Have the rows that are kept put in before their turn, but of some executions; see `Worker.put_in`."""
+        if self.is_kept:
+            self.worker.put_in(apart)
 
     async def written(self, positions: Positions) -> bool | None:
         """Have the rows that are kept committed with some positions; where they are not, they are here afterwards.
@@ -172,22 +188,23 @@ class Folding:
         :returns: Whether they were; None, where the process ended before it said so.
         """
         self._keeper = None
-        if not (replies := self.worker.write(positions)):
+        if (reply := self.worker.write(positions)) is None:
             return None  # It may have been told, and then given up, before a thread was to wait for its answer.
         try:
-            if await self._answer(replies[0]) is None:
+            if await self._answer(reply) is None:
                 return True
         except _NoAnswerError:
             return None
-        self._replies += replies
+        self._rows = reply
         return False
 
-    async def _part(self, place: int) -> Any:
-        if self._here is None and place < len(self._replies):
+    async def _part(self, place: int, reply: "asyncio.Future[bytes] | None") -> Any:
+        if self._here is None and reply is not None:
             with contextlib.suppress(_NoAnswerError):
-                return await self._answer(self._replies[place])
+                return await self._answer(reply)
         if self._here is None:
-            self._here = fold_pieces(self._pieces)
+            tallies, rows = fold_pieces(self._pieces)
+            self._here = beside.Folded(tallies, executions_of(rows)), rows
         return self._here[place]
 
     async def _answer(self, reply: "asyncio.Future[bytes]") -> Any:
@@ -204,6 +221,11 @@ class Folding:
 
 class _NoAnswerError(Exception):
     """The process beside gives none; what it was asked for is done here."""
+
+
+def _unheard(part: "asyncio.Future[Any]") -> None:
+    """Let a part of the work end as it does, whether or not it is waited for."""
+    part.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 def _is_worth_it() -> bool:
@@ -228,7 +250,11 @@ def _start() -> subprocess.Popen[bytes]:
     return process
 
 
-def _give(process: "subprocess.Popen[bytes]", asked: beside.Fold | beside.Write, pieces: Sequence[Piece]) -> None:
+def _give(
+    process: "subprocess.Popen[bytes]",
+    asked: Database | beside.Fold | beside.Begin | beside.Write,
+    pieces: Sequence[Piece],
+) -> None:
     assert process.stdin is not None
     beside.ask(process.stdin, asked, pieces)
 
