@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Table, and_, delete, func, literal_column, or_, select, tuple_
@@ -18,8 +18,6 @@ SETTLING: Final = dt.timedelta(minutes=2)
 
 _WINDOWS_PER_STEP: Final = 200
 """Bounds one transaction, so that batches do not wait for it."""
-
-_WINDOWS_PER_STATEMENT: Final = 25
 
 _LOCK: Final = 0x726F_6C6C
 """The advisory lock that lets one ingester at a time roll up, so that no earlier count overwrites a later one."""
@@ -45,8 +43,8 @@ async def roll_up(store: Store, *, before: dt.datetime | None = None) -> int:
         rows = [(minute, (_SECONDS, *found[minute].values()) if minute in found else None) for minute in minutes]
         await _put(connection, schema.agent_performance_metrics, rows)
         hours = sorted({(agent, start.replace(minute=0)) for agent, start in minutes})
-        summed = [(window, await _summed(connection, *window)) for window in hours]
-        await _put(connection, schema.agent_performance_hours, summed)
+        summed = await _summed(connection, hours)
+        await _put(connection, schema.agent_performance_hours, [(hour, summed.get(hour)) for hour in hours])
     return len(minutes)
 
 
@@ -76,16 +74,12 @@ async def _counted(connection: AsyncConnection, minutes: Sequence[_Key]) -> dict
     executions = of_executions(**key, name=table.method)
     calls = of_calls(**key, name=schema.agent_llm_calls.c.model)
     found: dict[_Key, Window] = defaultdict(Window)
-    for place in range(0, len(minutes), _WINDOWS_PER_STATEMENT):
-        these = or_(
-            *(
-                and_(
-                    table.agent_name == agent if agent else table.agent_name.is_(None),
-                    table.created_at >= start,
-                    table.created_at < start + MINUTE,
-                )
-                for agent, start in minutes[place : place + _WINDOWS_PER_STATEMENT]
-            )
+    for start, agents in _by_start(minutes):
+        named = table.agent_name.in_([agent for agent in agents if agent])
+        these = and_(
+            or_(named, table.agent_name.is_(None)) if "" in agents else named,
+            table.created_at >= start,
+            table.created_at < start + MINUTE,
         )
         for row in (await connection.execute(executions.where(these))).mappings():
             window, measures = found[row["agent"] or "", row["start"]], Measures.counted(row)
@@ -97,27 +91,37 @@ async def _counted(connection: AsyncConnection, minutes: Sequence[_Key]) -> dict
     return found
 
 
-async def _summed(connection: AsyncConnection, agent: str, start: dt.datetime) -> tuple[Any, ...] | None:
-    """Add up the minutes of an hour; None if there are none."""
+async def _summed(connection: AsyncConnection, hours: Sequence[_Key]) -> dict[_Key, tuple[Any, ...]]:
+    """Add up the minutes of some hours; hours without any are left out."""
     table = schema.agent_performance_metrics
     broken_down = table.c.by_method, table.c.by_model
-    query = (
-        select(
-            *sums(table),
-            *joined(*broken_down),
-            func.count().label("minutes"),
-            *(func.count(column).label(f"with_{column.name}") for column in broken_down),
-        )
-        .where(table.c.agent_name == agent, table.c.window_start >= start, table.c.window_start < start + HOUR)
-        .group_by(table.c.agent_name)
-    )
-    row = (await connection.execute(query)).mappings().one_or_none()
-    if row is None:
-        return None
-    return (
-        *Measures.summed(row).values(),
-        *(added(row[column.name]) if row[f"with_{column.name}"] == row["minutes"] else None for column in broken_down),
-    )
+    query = select(
+        table.c.agent_name,
+        *sums(table),
+        *joined(*broken_down),
+        func.count().label("minutes"),
+        *(func.count(column).label(f"with_{column.name}") for column in broken_down),
+    ).group_by(table.c.agent_name)
+    found = {}
+    for start, agents in _by_start(hours):
+        these = table.c.agent_name.in_(agents), table.c.window_start >= start, table.c.window_start < start + HOUR
+        for row in (await connection.execute(query.where(*these))).mappings():
+            found[row["agent_name"], start] = (
+                *Measures.summed(row).values(),
+                *(
+                    added(row[column.name]) if row[f"with_{column.name}"] == row["minutes"] else None
+                    for column in broken_down
+                ),
+            )
+    return found
+
+
+def _by_start(windows: Sequence[_Key]) -> Iterable[tuple[dt.datetime, list[str]]]:
+    """Give the agents of the windows that begin at the same time: they are counted by one statement."""
+    agents: dict[dt.datetime, list[str]] = {}
+    for agent, start in windows:
+        agents.setdefault(start, []).append(agent)
+    return agents.items()
 
 
 async def _put(connection: AsyncConnection, table: Table, rows: Sequence[tuple[_Key, Sequence[Any] | None]]) -> None:
