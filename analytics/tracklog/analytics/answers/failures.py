@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from tracklog.analytics.answers.executions import SUMMARY, UNSUCCESSFUL, completed
+from tracklog.analytics.answers.executions import UNSUCCESSFUL, completed
 from tracklog.analytics.query import Query, at_most, key, period
 from tracklog.analytics.record import Record
 from tracklog.ingester.schema import agent_executions
@@ -56,33 +56,44 @@ def get_failure_groups(
         `execution_id` and `example`, its message as it is.
     """
     when = period(hours, since, until)
-    statement = select(*SUMMARY).where(_executions.status.in_(UNSUCCESSFUL), *when.has(_executions.created_at))
+    statement = select(*_TOLD).where(_executions.status.in_(UNSUCCESSFUL), *when.has(_executions.created_at))
     for column, value in ((_executions.vault_id, vault_id), (_executions.agent_name, agent_name)):
         if value is not None:
             statement = statement.where(column == key(value))
     rows = yield statement.order_by(_executions.created_at.desc(), _executions.execution_id.desc())
-    groups: dict[tuple[str | None, str], Record] = {}
+    groups: dict[tuple[str | None, str], list[Record]] = {}
     for row in (yield from completed(rows)):
-        error = row["error_type"], folded(row["error_message"])
-        if (group := groups.get(error)) is None:
-            group = groups[error] = Record(
-                error_type=error[0],
-                error_message=error[1],
-                executions=0,
-                agents=Counter(),
-                stages=Counter(),
-                first_at=row["created_at"],
-                last_at=row["created_at"],
-                execution_id=row["execution_id"],
-                example=row["error_message"],
-            )
-        group["executions"] += 1
-        group["agents"][row["agent_name"] or ""] += 1
-        group["stages"][row["current_stage"] or ""] += 1
-        group["first_at"] = row["created_at"] or group["first_at"]
-        group["last_at"] = group["last_at"] or row["created_at"]
-    found = sorted(groups.values(), key=lambda group: -group["executions"])  # Stable: the newer stays before.
-    found = found[: at_most(limit)]
-    for group in found:
-        group.update(agents=dict(group["agents"].most_common()), stages=dict(group["stages"].most_common()))
-    return found
+        groups.setdefault((row["error_type"], folded(row["error_message"])), []).append(row)
+    found = sorted(groups.items(), key=lambda group: -len(group[1]))  # Stable: the newer stays before.
+    return [_group(*error, executions) for error, executions in found[: at_most(limit)]]
+
+
+_TOLD: Final = tuple(
+    _executions[name]
+    for name in (
+        "execution_id",
+        "agent_name",
+        "status",
+        "current_stage",
+        "created_at",
+        "error_type",
+        "error_message",
+        "line_status",
+    )
+)
+
+
+def _group(error_type: str | None, error_message: str, executions: list[Record]) -> Record:
+    """Sum executions up, of which the newest comes first; those without a time may stand at either end."""
+    times = [row["created_at"] for row in executions if row["created_at"] is not None] or [None]
+    return Record(
+        error_type=error_type,
+        error_message=error_message,
+        executions=len(executions),
+        agents=dict(Counter(row["agent_name"] or "" for row in executions).most_common()),
+        stages=dict(Counter(row["current_stage"] or "" for row in executions).most_common()),
+        first_at=times[-1],
+        last_at=times[0],
+        execution_id=executions[0]["execution_id"],
+        example=executions[0]["error_message"],
+    )
