@@ -45,14 +45,14 @@ def ours(directory: Path, url: str | None = None) -> float:
     return ingest(*lines_below(directory), url or str(directory / "t.db"))
 
 
-def memory(directory: Path, executions: int) -> float:
-    """Give the most memory that an ingester and its process beside held of a backlog at a time, in MiB.
+def memory(directory: Path, executions: int, url: str | None = None) -> float:
+    """Give the most memory that an ingester and the processes beside it held of a backlog at a time, in MiB.
 
     It is their proportional set size: what they share, such as the interpreter's libraries, counts once.
     """
     path, _ = lines_below(directory, executions)
     most = 0
-    with _start(path, str(directory / "t.db")) as process:
+    with _start(path, url or str(directory / "t.db")) as process:
         while process.poll() is None:
             most = max(most, sum(map(_held, _family(process.pid))))
             time.sleep(_POLL_SECONDS)
