@@ -18,12 +18,14 @@ from typing import Any
 import orjson
 import pytest
 
+from conftest import PostgresServer
 from ingester import kept
 from ingester.lines import dumps, wrapped
 from tracklog.ingester import Ingester, Summary, ahead, files, read, sqlite, worker
 from tracklog.ingester.batch import Piece, Tally, fold_pieces
 from tracklog.ingester.beside import Begin, Fold, Write
 from tracklog.ingester.commit import Database, Positions
+from tracklog.ingester.errors import DatabaseUnreachableError, TransactionConflictError
 from tracklog.ingester.fold import Rows
 from tracklog.ingester.sources import Portion, Source
 from tracklog.ingester.store import Store, limit_waiting
@@ -347,6 +349,7 @@ def test_the_process_is_stopped(
         return begin(self, pieces)
 
     monkeypatch.setattr(worker, "_ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(worker, "_WRITE_SECONDS", 0.3)
     monkeypatch.setattr(Worker, "begin", begin_and_stop)
     kept.ingest(sqlite_database, logs)
     assert without_it(tmp_path, logs, monkeypatch) == kept.contents(sqlite_database)
@@ -603,10 +606,14 @@ async def folded(one: Worker, name: str) -> worker.Folding:
 
 
 def test_what_is_put_in_before_its_turn(postgres_database: str, tmp_path: Path) -> None:
-    """It is seen when its turn comes; meanwhile others put in what they have."""
+    """It is seen when its turn comes; meanwhile others put in what they have, but who has to be alone waits for it."""
 
     async def run() -> None:
         async with put_in_before_its_turn(postgres_database) as (_, folding):
+            with pytest.raises(TransactionConflictError, match="could not obtain lock"):
+                await asyncio.to_thread(
+                    kept.execute, postgres_database, "LOCK TABLE tracklog_sources IN EXCLUSIVE MODE NOWAIT"
+                )
             await asyncio.to_thread(add, postgres_database, "z")
             seen = await asyncio.to_thread(kept.query, postgres_database, "SELECT execution_id FROM agent_executions")
             assert {"x", "z"} == {execution_id[0] for (execution_id,) in seen}
@@ -665,6 +672,56 @@ def test_what_was_put_in_is_not_wanted_any_more(postgres_database: str, tmp_path
     assert told_of(tmp_path, "x", "z") == told(postgres_database)
 
 
+def test_after_somebody_was_in_the_way(postgres_database: str) -> None:
+    """The next ones are done in their turn only."""
+
+    async def run() -> None:
+        async with put_in_before_its_turn(postgres_database) as (one, folding):
+            await asyncio.to_thread(add, postgres_database, "y")
+            assert await folding.written(NOTHING) is True
+            (await folded(one, "z")).put_in(frozenset())
+            assert await (await folded(one, "u")).written(NOTHING) is True  # By then it has thought about `z`.
+            assert one._process is not None
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+            assert [(0,)] == await asyncio.to_thread(kept.query, postgres_database, waiting)
+
+    asyncio.run(run())
+
+
+def test_whatever_the_database_isolates_by_default(
+    postgres_server: PostgresServer, postgres_database: str, logs: Path, written: list[bool | None]
+) -> None:
+    """A batch sees what was committed since it was begun."""
+    name = postgres_database.partition("?")[0].rpartition("/")[2]
+    postgres_server.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    kept.ingest(postgres_database, logs)
+    assert len(written) > 5
+    assert all(written)
+
+
+def test_the_server_ends_connections_that_are_idle(
+    postgres_server: PostgresServer, postgres_database: str, logs: Path
+) -> None:
+    """As that of who has others write all the while; it has a new one for what comes at the end."""
+    kept.with_store(postgres_database, Store.prepare)
+    name = postgres_database.partition("?")[0].rpartition("/")[2]
+    postgres_server.execute(f"ALTER DATABASE {name} SET idle_session_timeout = '300ms'")
+    batches = []
+
+    def wait_once(summary: Summary) -> None:
+        batches.append(summary.lines)
+        if len(batches) == 4:
+            time.sleep(1)
+
+    async def run() -> None:
+        async with Ingester([logs], postgres_database, host=kept.HOST) as ingester:
+            await ingester.run_once(wait_once)
+
+    asyncio.run(run())
+    assert len(batches) > 5
+    assert [(0,)] == kept.query(postgres_database, "SELECT count(*) FROM tracklog_dirty_windows")
+
+
 def test_what_is_not_wanted_any_more_is_in_nobodys_way(nowhere: sqlite.Database) -> None:
     """The answer to the second question is the second answer."""
     pieces = [Piece("s", 0, dumps(*kept.story("w", [f"e{number}"]))) for number in range(2)]
@@ -714,6 +771,42 @@ def test_it_rests(nowhere: sqlite.Database, monkeypatch: pytest.MonkeyPatch) -> 
         assert is_gone(pid)
         one.start()
         assert one._process is not None
+
+
+def test_one_that_gave_no_answer_is_done_without_for_some_time(
+    nowhere: sqlite.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then there is another."""
+    with started(nowhere) as (one, pid):
+        one.give_up()
+        assert is_gone(pid)
+        one.start()
+        assert one._process is None
+        monkeypatch.setattr(worker, "_WITHOUT_SECONDS", 0.0)
+        one.give_up()
+        one.start()
+        assert one._process is not None
+
+
+def test_while_the_database_is_away_there_is_none(sqlite_database: str, tmp_path: Path) -> None:
+    """Its connection may be the one that the database has no room for."""
+
+    async def run() -> None:
+        async with Ingester([tmp_path], sqlite_database) as ingester:
+            for one in ingester._batches._workers:
+                one.start()
+            there = []
+
+            async def look() -> None:
+                there.append([one._process is not None for one in ingester._batches._workers])
+                if len(there) == 1:
+                    raise DatabaseUnreachableError("too many clients")
+
+            await ingester._store.prepare()
+            await ingester._outwait(look, asyncio.Event())
+            assert [[True, True], [False, False]] == there
+
+    asyncio.run(run())
 
 
 def test_it_may_take_its_time_to_start(nowhere: sqlite.Database, monkeypatch: pytest.MonkeyPatch) -> None:

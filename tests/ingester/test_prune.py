@@ -1,11 +1,19 @@
 """Old executions removed for good."""
 
+import asyncio
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from ingester import kept
 from ingester.lines import START, dumps, stamped
+from tracklog.ingester import Ingester, commit
 from tracklog.ingester.prune import prune
+from tracklog.ingester.store import Store
+from tracklog.processors.errors import TracklogError
 
 
 def pruned(database: str, before: dt.datetime) -> int:
@@ -53,3 +61,49 @@ def test_what_has_no_time_has_no_age(database: str, logs: Path) -> None:
     kept.ingest(database, logs)
     pruned(database, dt.datetime(2100, 1, 1, tzinfo=dt.UTC))
     assert ["f1"] == ids(database)
+
+
+def test_it_is_pruned_while_a_late_line_of_it_is_committed(
+    postgres_database: str, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Just after the batch found that it was not: it goes with its late line."""
+    kept.ingest(postgres_database, logs)
+    (logs / "late.jsonl").write_bytes(dumps(stamped("z", 1, execution_id="a1", event="late")))
+    look, pruning = commit._pruned, list[asyncio.Task[int]]()
+
+    async def look_and_prune(transaction: commit.Transaction, executions: Sequence[Any]) -> set[str]:
+        found = await look(transaction, executions)
+        if not pruning:
+            pruning.append(asyncio.create_task(prune(other, START + dt.timedelta(seconds=30))))
+            await asyncio.wait(pruning, timeout=0.5)
+        return found
+
+    async def ingest_and_prune() -> None:
+        monkeypatch.setattr(commit, "_pruned", look_and_prune)
+        async with Ingester([logs], postgres_database, host=kept.HOST) as ingester:
+            await ingester.run_once()
+        assert 3 == await pruning[0]
+        await other.close()
+
+    other = Store(postgres_database, "elsewhere")
+    asyncio.run(ingest_and_prune())
+    monkeypatch.undo()
+    assert ["b1", "b2", "f1"] == ids(postgres_database)
+    assert [] == kept.query(postgres_database, "SELECT 1 FROM agent_execution_logs WHERE execution_id LIKE 'a%'")
+
+
+def test_it_was_cut_off(database: str, logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it had noted, and not removed yet, it removes the next time; nothing comes to it meanwhile."""
+    kept.ingest(database, logs)
+
+    async def die(*_: object) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tracklog.ingester.prune.delete_executions", die)
+        with pytest.raises(TracklogError):
+            pruned(database, START + dt.timedelta(seconds=30))
+    (logs / "late.jsonl").write_bytes(dumps(stamped("z", 1, at=61, execution_id="a1")))
+    kept.ingest(database, logs)
+    assert pruned(database, START + dt.timedelta(seconds=30)) == 3
+    assert ["b1", "b2", "f1"] == ids(database)

@@ -20,6 +20,9 @@ _LOOK_SECONDS: Final = 1.0
 
 _LENGTH_BYTES: Final = 8
 
+_IN_TURN: Final = 16
+"""Where another ingester brings the same, or is waited for, so many batches are not begun before their turn."""
+
 GREETING: Final = b"!"
 """What it says when it has started."""
 
@@ -118,16 +121,23 @@ class Writer:
         self._database = database
         self._repeating = True
         self._begun: set[str] = set()
+        self._in_turn = 0
+        """So many batches are not begun before their turn, as somebody was in the way."""
 
     def begin(self, asked: Begin, rows: Rows) -> None:
         """Put in what can be of some rows; what cannot, is in its turn."""
-        if not self._repeating:  # Else most of it would be there.
-            with contextlib.suppress(Exception):
-                self._begun = self._database.begin(lambda transaction: begin(transaction, rows, asked.apart))
+        if self._in_turn or self._repeating:  # Where lines repeat, most of it would be there.
+            self._in_turn = max(0, self._in_turn - 1)
+            return
+        try:
+            self._begun = self._database.begin(lambda transaction: begin(transaction, rows, asked.apart))
+        except Exception:  # noqa: BLE001 -- in its turn it is tried again.
+            self._in_turn = _IN_TURN
 
     def take_back(self) -> None:
         """Let go of what was begun: its turn did not come, or not for long."""
-        self._begun = set()
+        if self._begun:
+            self._begun, self._in_turn = set(), _IN_TURN
         self._database.take_back()
 
     def is_written(self, asked: Write, rows: Rows) -> bool:
@@ -138,6 +148,7 @@ class Writer:
                 lambda transaction: commit(transaction, asked.positions, rows, repeating=self._repeating, begun=begun)
             )
         except Exception:  # noqa: BLE001 -- whoever asks finds out why, by doing the same.
+            self._in_turn = _IN_TURN
             return False
         return True
 

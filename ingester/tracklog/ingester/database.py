@@ -13,7 +13,7 @@ from urllib.parse import quote
 import orjson
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
 
 from tracklog.ingester import sqlite
 from tracklog.ingester.errors import (
@@ -105,15 +105,18 @@ def open_engine(url: str, *, patient: bool = True) -> "AsyncEngine":
 
     parsed = database_url(url)
     if parsed.get_backend_name() == "postgresql":
-        return create_async_engine(
+        engine = create_async_engine(
             parsed,
             pool_size=2,  # One for batches, one for rollups and presence beside them.
             max_overflow=0,
             pool_pre_ping=False,  # The first statement of a batch tells as well, and the batch is repeated.
+            isolation_level="READ COMMITTED",  # Whatever the database's own default is: what came first is merged with.
             json_deserializer=orjson.loads,
             json_serializer=_dumps,
             connect_args={**_asyncpg_settings(patient=patient), "prepared_statement_cache_size": 0},
         )
+        event.listen(engine.sync_engine, "checkout", _refuse_closed)
+        return engine
     try:
         Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -196,6 +199,12 @@ def use_wal(path: str) -> None:
 
 def _set_up_writer(connection: Any, _record: Any) -> None:
     sqlite.set_up_writer(connection)
+
+
+def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
+    # The server ends those that were idle for long, as while others write a backlog; there is a new one at once.
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError("the connection was closed while nobody used it")
 
 
 def _let_interrupt(connection: Any, _record: Any) -> None:

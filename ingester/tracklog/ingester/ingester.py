@@ -214,6 +214,7 @@ class Ingester:
                 if not away:
                     _log.warning("%s; waiting for it, the log files keep the lines", error)
                 away = True
+                self._batches.close()  # Their connections may be the ones that it has no room for.
                 await _any_of((stop,), wait * random.uniform(0.5, 1.0))
                 wait = min(wait * 2, longest)
             else:

@@ -104,7 +104,8 @@ class Database:
             if self._connection is None:
                 self._connection = await asyncpg.connect(**self.arguments)
             if self._transaction is None:
-                self._transaction = self._connection.transaction()
+                # A statement has to see what was committed before it, whatever the database's own default is.
+                self._transaction = self._connection.transaction(isolation="read_committed")
                 await self._transaction.start()
                 await self._connection.execute("; ".join(self.limits))
             result = await work(Direct(self._connection, self.kinds))

@@ -8,10 +8,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracklog.ingester import bulk, schema
-from tracklog.ingester.store import Store, limit_waiting, mark_windows
+from tracklog.ingester.store import Store, be_alone, limit_waiting, mark_windows
 
 _PER_STEP: Final = 1000
-"""Executions a transaction removes: batches that wait for it hardly notice."""
+"""Executions a transaction removes: whoever waits for it hardly notices."""
 
 _TABLES: Final = (
     ("agent_execution_logs", "execution_id"),
@@ -40,18 +40,8 @@ async def prune(store: Store, before: dt.datetime, *, limit: int = _PER_STEP) ->
     )
     async with store.transaction() as connection:
         await limit_waiting(connection)
+        await be_alone(connection)  # A batch that looked up what was pruned before could bring back what is pruned now.
         ids = sorted((await connection.scalars(old)).all())
-        if not ids:
-            return 0
-        if not bulk.is_sqlite(connection):
-            # Another ingester may have brought a late line since; only what is still old is removed.
-            locked = await connection.scalars(
-                select(table.c.execution_id)
-                .where(table.c.execution_id.in_(ids), table.c.last_key < last_line)
-                .order_by(table.c.execution_id)
-                .with_for_update()
-            )
-            ids = list(locked.all())
         await bulk.insert(
             connection,
             schema.tracklog_purged,
@@ -59,6 +49,17 @@ async def prune(store: Store, before: dt.datetime, *, limit: int = _PER_STEP) ->
             [(execution_id, now) for execution_id in ids],
             "(execution_id) DO NOTHING",
         )
+    if not ids:
+        return 0
+    # From here on nothing comes to them. What takes long is done while others go on; were it cut off, the executions
+    # would still be old the next time.
+    async with store.transaction() as connection:
+        await limit_waiting(connection)
+        if not bulk.is_sqlite(connection):
+            of_these = table.c.execution_id.in_(ids)
+            await connection.execute(
+                select(table.c.execution_id).where(of_these).order_by(table.c.execution_id).with_for_update()
+            )
         await mark_windows(connection, ids, store.host, now)
         await delete_executions(connection, ids)
     return len(ids)

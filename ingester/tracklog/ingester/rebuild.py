@@ -15,7 +15,7 @@ from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS
 from tracklog.ingester.prune import delete_executions
 from tracklog.ingester.ranges import union
 from tracklog.ingester.shadow import Progress, shadow
-from tracklog.ingester.store import Store, limit_waiting, mark_windows
+from tracklog.ingester.store import Store, be_alone, limit_waiting, mark_windows
 
 _PER_STEP: Final = 1000
 """Executions that are held in memory at a time."""
@@ -49,13 +49,11 @@ async def rebuild(store: Store, paths: Sequence[str], progress: Progress | None 
     :raises TransactionConflictError: Another transaction was in the way for long; nothing was changed.
     """
     await store.prepare()
-    async with shadow(store, paths, progress) as other, store.transaction() as connection:
+    # What goes wrong here is told of the innermost transaction's database.
+    async with shadow(store, paths, progress) as other, other.transaction() as files, store.transaction() as connection:
         await limit_waiting(connection)
-        if not bulk.is_sqlite(connection):
-            # Every batch of an ingester begins with these rows.
-            await connection.exec_driver_sql("LOCK TABLE tracklog_sources IN EXCLUSIVE MODE")
-        async with other.transaction() as files:
-            return await _take_over(store, connection, files)
+        await be_alone(connection)
+        return await _take_over(store, connection, files)
 
 
 async def _take_over(store: Store, connection: AsyncConnection, files: AsyncConnection) -> Rebuilt:

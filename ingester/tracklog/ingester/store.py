@@ -145,6 +145,16 @@ async def limit_waiting(connection: AsyncConnection) -> None:
             await connection.exec_driver_sql(statement)
 
 
+async def be_alone(connection: AsyncConnection) -> None:
+    """Wait for the batches that are being committed, and let none begin while this transaction lasts.
+
+    On PostgreSQL; on SQLite any transaction that writes is alone.
+    """
+    if not bulk.is_sqlite(connection):
+        # Every batch begins with these rows, or with a look at none of them.
+        await connection.exec_driver_sql("LOCK TABLE tracklog_sources IN EXCLUSIVE MODE")
+
+
 async def mark_windows(connection: AsyncConnection, touched: Iterable[str], host: str, now: dt.datetime) -> None:
     """Note the minutes of these executions as dirty; see `commit.mark_windows`."""
     await commit.mark_windows(bulk.Transaction(connection), touched, host, now)

@@ -7,6 +7,7 @@ lost by that.
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import pickle
 import subprocess
@@ -29,6 +30,12 @@ _IDLE_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 60.0
 """A process that was stopped, or has no core for so long, is done without."""
 
+_WRITE_SECONDS: Final = 150.0
+"""One that writes waits for locks and for a server that hangs, as who asks it would: for a minute, perhaps twice."""
+
+_WITHOUT_SECONDS: Final = 600.0
+"""After so long another process is tried in the place of one that gave no answer."""
+
 _PIPE_BYTES: Final = 1 << 20
 """What a pipe holds where that can be set: a reply waits in it while the database works."""
 
@@ -40,7 +47,7 @@ class Worker:
         self._database = database
         """What the process is to write to; without it there is none."""
         self._process: subprocess.Popen[bytes] | None = None
-        self._broken = not _is_worth_it()
+        self._without_until = 0.0 if database is not None and _is_worth_it() else math.inf
         self._used_at = 0.0
         self._greeted: Future[bytes] = Future()
         self._threads()
@@ -61,7 +68,7 @@ class Worker:
 
     def start(self) -> None:
         """Start the process, if there is none yet; meanwhile some batches are folded here."""
-        if self._process is None and self._database is not None and not self._broken:
+        if self._process is None and self._database is not None and time.monotonic() >= self._without_until:
             try:
                 self._process = _start()
                 _give(self._process, self._database, ())
@@ -119,8 +126,8 @@ class Worker:
             self.close()
 
     def give_up(self) -> None:
-        """Do without the process from now on."""
-        self._broken = True
+        """Do without the process for some time."""
+        self._without_until = time.monotonic() + _WITHOUT_SECONDS
         self.close()
 
     def close(self) -> None:
@@ -191,7 +198,7 @@ class Folding:
         if (reply := self.worker.write(positions)) is None:
             return None  # It may have been told, and then given up, before a thread was to wait for its answer.
         try:
-            if await self._answer(reply) is None:
+            if await self._answer(reply, _WRITE_SECONDS) is None:
                 return True
         except _NoAnswerError:
             return None
@@ -207,9 +214,9 @@ class Folding:
             self._here = beside.Folded(tallies, executions_of(rows)), rows
         return self._here[place]
 
-    async def _answer(self, reply: "asyncio.Future[bytes]") -> Any:
+    async def _answer(self, reply: "asyncio.Future[bytes]", seconds: float | None = None) -> Any:
         try:
-            if not (await asyncio.wait((reply,), timeout=_ANSWER_SECONDS))[0]:
+            if not (await asyncio.wait((reply,), timeout=seconds or _ANSWER_SECONDS))[0]:
                 raise TimeoutError
             return pickle.loads(reply.result())  # noqa: S301  # Of our own process.
         except (OSError, EOFError, ValueError, pickle.UnpicklingError, TimeoutError) as error:
