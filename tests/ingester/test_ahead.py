@@ -571,14 +571,16 @@ def told_of(directory: Path, *names: str) -> dict[str, list[dict[str, Any]]]:
     return told(database)
 
 
+def begun(database: str) -> list[tuple[bool]]:
+    """Give the transactions that wait for their turn, and whether each has rows of its own."""
+    waiting = "datname = current_database() AND state = 'idle in transaction'"
+    return kept.query(database, f"SELECT backend_xid IS NOT NULL FROM pg_stat_activity WHERE {waiting}")
+
+
 def until_begun(database: str, *, rows: bool) -> None:
     """Wait for a transaction that waits for its turn, with rows of its own or without."""
-    waiting = (
-        "SELECT backend_xid IS NOT NULL FROM pg_stat_activity"
-        " WHERE datname = current_database() AND state = 'idle in transaction'"
-    )
     deadline = time.monotonic() + 30
-    while kept.query(database, waiting) != [(rows,)]:
+    while begun(database) != [(rows,)]:
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -681,9 +683,7 @@ def test_after_somebody_was_in_the_way(postgres_database: str) -> None:
             assert await folding.written(NOTHING) is True
             (await folded(one, "z")).put_in(frozenset())
             assert await (await folded(one, "u")).written(NOTHING) is True  # By then it has thought about `z`.
-            assert one._process is not None
-            waiting = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
-            assert [(0,)] == await asyncio.to_thread(kept.query, postgres_database, waiting)
+            assert not await asyncio.to_thread(begun, postgres_database)
 
     asyncio.run(run())
 
@@ -703,7 +703,6 @@ def test_the_server_ends_connections_that_are_idle(
     postgres_server: PostgresServer, postgres_database: str, logs: Path
 ) -> None:
     """As that of who has others write all the while; it has a new one for what comes at the end."""
-    kept.with_store(postgres_database, Store.prepare)
     name = postgres_database.partition("?")[0].rpartition("/")[2]
     postgres_server.execute(f"ALTER DATABASE {name} SET idle_session_timeout = '300ms'")
     batches = []
@@ -711,7 +710,7 @@ def test_the_server_ends_connections_that_are_idle(
     def wait_once(summary: Summary) -> None:
         batches.append(summary.lines)
         if len(batches) == 4:
-            time.sleep(1)
+            time.sleep(1)  # So that not even asyncpg knows.
 
     async def run() -> None:
         async with Ingester([logs], postgres_database, host=kept.HOST) as ingester:

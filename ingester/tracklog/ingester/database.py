@@ -13,7 +13,7 @@ from urllib.parse import quote
 import orjson
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from tracklog.ingester import sqlite
 from tracklog.ingester.errors import (
@@ -105,7 +105,7 @@ def open_engine(url: str, *, patient: bool = True) -> "AsyncEngine":
 
     parsed = database_url(url)
     if parsed.get_backend_name() == "postgresql":
-        engine = create_async_engine(
+        return create_async_engine(
             parsed,
             pool_size=2,  # One for batches, one for rollups and presence beside them.
             max_overflow=0,
@@ -115,8 +115,6 @@ def open_engine(url: str, *, patient: bool = True) -> "AsyncEngine":
             json_serializer=_dumps,
             connect_args={**_asyncpg_settings(patient=patient), "prepared_statement_cache_size": 0},
         )
-        event.listen(engine.sync_engine, "checkout", _refuse_closed)
-        return engine
     try:
         Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -199,12 +197,6 @@ def use_wal(path: str) -> None:
 
 def _set_up_writer(connection: Any, _record: Any) -> None:
     sqlite.set_up_writer(connection)
-
-
-def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
-    # The server ends those that were idle for long, as while others write a backlog; there is a new one at once.
-    if connection.driver_connection.is_closed():
-        raise DisconnectionError("the connection was closed while nobody used it")
 
 
 def _let_interrupt(connection: Any, _record: Any) -> None:

@@ -154,15 +154,15 @@ class Ingester:
         await self._store.prepare()
         await self._reload()
         before = await self._count_executions()
-        await self._persist(lambda: self._drain(progress))
+        await self._persist(lambda: self._drain(progress), once=True)
         if self._judge.ask():
-            await self._persist(lambda: self._drain(progress))
-            await self._persist(self._convict)
-        await self._persist(self._time_out)
+            await self._persist(lambda: self._drain(progress), once=True)
+            await self._persist(self._convict, once=True)
+        await self._persist(self._time_out, once=True)
         self._remove_old()
-        while await self._persist(lambda: rollup.roll_up(self._store)):
+        while await self._persist(lambda: rollup.roll_up(self._store), once=True):
             pass
-        await self._persist(lambda: self._note_presence(stopped=True))
+        await self._persist(lambda: self._note_presence(stopped=True), once=True)
         return replace(self.summary, executions=await self._count_executions() - before)
 
     async def run(self, stop: asyncio.Event, progress: Progress | None = None) -> Summary:
@@ -222,12 +222,21 @@ class Ingester:
                     _log.warning("the database is back")
                 return
 
-    async def _persist(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do it again, from what the database holds, for as long as other transactions are in the way."""
+    async def _persist(self, work: Callable[[], Awaitable[T]], *, once: bool = False) -> T:
+        """Do it again, from what the database holds, for as long as other transactions are in the way.
+
+        :param once: Nobody waits for a database that is away; but it may have been the connection alone that died, of
+            one who has others write a backlog for long.
+        """
         while True:
             try:
                 return await work()
             except TransactionConflictError:
+                await self._reload()
+            except DatabaseUnreachableError:
+                if not once:
+                    raise
+                once = False
                 await self._reload()
 
     async def _reload(self) -> None:

@@ -24,19 +24,24 @@ _WRITER: Final = (
     "PRAGMA page_size = 16384",
     "PRAGMA synchronous = NORMAL",  # A power cut may undo the last commits, never half of one.
     "PRAGMA journal_size_limit = 67108864",  # A WAL that a slow reader made long is cut to 64 MiB afterwards.
-    "PRAGMA cache_size = -16384",  # 16 MiB: the inner pages of the indexes of millions of rows, and a batch's.
 )
+
+_CACHE_KIB: Final = 8192
+"""What a connection keeps of pages: the inner ones of the indexes of millions of rows, and those of small batches."""
+
+_BACKLOG_CACHE_KIB: Final = 16384
+"""The same and those of large batches, for who writes a backlog."""
 
 _NULLS: Final[dict[None, None]] = {}
 
 
-def set_up_writer(connection: Any) -> None:
+def set_up_writer(connection: Any, cache_kib: int = _CACHE_KIB) -> None:
     """Set a connection up that writes."""
     # Python's driver asks whether a null is to be adapted, and makes an exception to say no: a third of a microsecond
     # each, of which a row has several. Where it finds that null stays null, it is done in a third of that.
     sqlite3.register_adapter(type(None), _NULLS.get)
     cursor = connection.cursor()
-    for statement in _WRITER:
+    for statement in (*_WRITER, f"PRAGMA cache_size = -{cache_kib}"):
         cursor.execute(statement)
     cursor.close()
 
@@ -127,7 +132,7 @@ class Database:
         """Do something in a transaction, and give its result; what fails on the way is rolled back."""
         if self._connection is None:
             self._connection = _opened(self.path, self.patience)
-            set_up_writer(self._connection)
+            set_up_writer(self._connection, _BACKLOG_CACHE_KIB)
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {_MOST_WAL_PAGES}")
         with _transaction(self._connection) as transaction:
             return _done(work(transaction))
