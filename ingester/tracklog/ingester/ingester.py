@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Self, TypeVar
 
 from sqlalchemy import func, select
@@ -154,15 +155,16 @@ class Ingester:
         await self._store.prepare()
         await self._reload()
         before = await self._count_executions()
-        await self._persist(lambda: self._drain(progress), once=True)
+        persist = partial(self._persist, once=True)
+        await persist(lambda: self._drain(progress))
         if self._judge.ask():
-            await self._persist(lambda: self._drain(progress), once=True)
-            await self._persist(self._convict, once=True)
-        await self._persist(self._time_out, once=True)
+            await persist(lambda: self._drain(progress))
+            await persist(self._convict)
+        await persist(self._time_out)
         self._remove_old()
-        while await self._persist(lambda: rollup.roll_up(self._store), once=True):
+        while await persist(lambda: rollup.roll_up(self._store)):
             pass
-        await self._persist(lambda: self._note_presence(stopped=True), once=True)
+        await persist(lambda: self._note_presence(stopped=True))
         return replace(self.summary, executions=await self._count_executions() - before)
 
     async def run(self, stop: asyncio.Event, progress: Progress | None = None) -> Summary:

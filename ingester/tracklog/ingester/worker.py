@@ -208,15 +208,15 @@ class Folding:
     async def _part(self, place: int, reply: "asyncio.Future[bytes] | None") -> Any:
         if self._here is None and reply is not None:
             with contextlib.suppress(_NoAnswerError):
-                return await self._answer(reply)
+                return await self._answer(reply, _ANSWER_SECONDS)
         if self._here is None:
             tallies, rows = fold_pieces(self._pieces)
             self._here = beside.Folded(tallies, executions_of(rows)), rows
         return self._here[place]
 
-    async def _answer(self, reply: "asyncio.Future[bytes]", seconds: float | None = None) -> Any:
+    async def _answer(self, reply: "asyncio.Future[bytes]", seconds: float) -> Any:
         try:
-            if not (await asyncio.wait((reply,), timeout=seconds or _ANSWER_SECONDS))[0]:
+            if not (await asyncio.wait((reply,), timeout=seconds))[0]:
                 raise TimeoutError
             return pickle.loads(reply.result())  # noqa: S301  # Of our own process.
         except (OSError, EOFError, ValueError, pickle.UnpicklingError, TimeoutError) as error:
