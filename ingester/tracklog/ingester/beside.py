@@ -80,9 +80,8 @@ def main() -> None:
             elif isinstance(asked, Begin):
                 writer.begin(asked, rows)
             else:
-                refused = None if writer.is_written(asked, rows) else rows
-                rows = Rows()
-                _answer(taken, _pickled(refused))
+                _answer(taken, _pickled(None if writer.is_written(asked, rows) else rows))
+                rows = Rows()  # After the answer: somebody waits for that, and thousands of rows take a while to free.
 
 
 def ask(stream: IO[bytes], asked: Database | Fold | Begin | Write, pieces: Sequence[Piece] = ()) -> None:

@@ -5,11 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Table, and_, delete, func, literal_column, or_, select, tuple_
+from sqlalchemy import Table, and_, delete, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracklog.ingester import bulk, schema
-from tracklog.ingester.commit import minute_of
 from tracklog.ingester.measures import HOUR, MINUTE, Measures, Window, added, joined, of_calls, of_executions, sums
 from tracklog.ingester.store import Store, limit_waiting
 
@@ -67,12 +66,8 @@ async def _take(connection: AsyncConnection, before: dt.datetime | None) -> list
 async def _counted(connection: AsyncConnection, minutes: Sequence[_Key]) -> dict[_Key, Window]:
     """Count the executions of some minutes, and their LLM calls; minutes without any are left out."""
     table = schema.agent_executions.c
-    key: dict[str, ColumnElement[Any]] = {
-        "agent": table.agent_name,
-        "start": literal_column(minute_of("created_at", is_sqlite=bulk.is_sqlite(connection)), schema.Time),
-    }
-    executions = of_executions(**key, name=table.method)
-    calls = of_calls(**key, name=schema.agent_llm_calls.c.model)
+    executions = of_executions(agent=table.agent_name, name=table.method)
+    calls = of_calls(agent=table.agent_name, name=schema.agent_llm_calls.c.model)
     found: dict[_Key, Window] = defaultdict(Window)
     for start, agents in _by_start(minutes):
         named = table.agent_name.in_([agent for agent in agents if agent])
@@ -82,11 +77,11 @@ async def _counted(connection: AsyncConnection, minutes: Sequence[_Key]) -> dict
             table.created_at < start + MINUTE,
         )
         for row in (await connection.execute(executions.where(these))).mappings():
-            window, measures = found[row["agent"] or "", row["start"]], Measures.counted(row)
+            window, measures = found[row["agent"] or "", start], Measures.counted(row)
             window.total.add(measures)
             window.by_method[row["name"] or ""].add(measures)
         for row in (await connection.execute(calls.where(these))).mappings():
-            window = found[row["agent"] or "", row["start"]]
+            window = found[row["agent"] or "", start]
             window.by_model[row["name"] or ""].add(Measures.counted(row))
     return found
 
