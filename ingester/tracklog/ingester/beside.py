@@ -118,7 +118,7 @@ class Writer:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._repeating = True
+        self._repeating = False
         self._begun: set[str] = set()
         self._in_turn = 0
         """So many batches are not begun before their turn, as somebody was in the way."""
