@@ -58,6 +58,15 @@ def test_what_was_pruned_is_no_difference(database: str, logs: Path) -> None:
     assert (None, 3, 3) == (result.difference, result.executions, result.pruned)
 
 
+def test_the_order_in_which_latencies_were_added_up_is_no_difference(database: str, logs: Path) -> None:
+    """A server adds fractions up in any order, and their sum is another one in its last digit."""
+    kept.ingest(database, logs)
+    kept.change(database, "agent_executions", "execution_id", "b2", llm_latency_ms=1.5000000000000002)
+    assert verified(database, logs).difference is None
+    kept.change(database, "agent_executions", "execution_id", "b2", llm_latency_ms=1.501)
+    assert "another llm_latency_ms of execution b2" in (verified(database, logs).difference or "")
+
+
 CHANGES: list[tuple[str, str, str, dict[str, Any], str]] = [
     ("agent_execution_logs", "execution_id", "a2", {}, "a line of execution a2, is not in the database"),
     ("agent_execution_logs", "execution_id", "f1", {"message": "bye"}, "another message of execution f1"),

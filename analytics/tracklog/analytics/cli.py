@@ -12,11 +12,7 @@ _OBJECTS: Final = 100_000
 
 
 def main() -> None:
-    """Run the command line, and end the process with its exit code.
-
-    0 done (also with an empty answer), 1 failure, 2 usage (also an ambiguous id), 3 not found, 5 the database cannot be
-    used, 130 interrupted.
-    """
+    """Run the command line, and end the process with one of the exit codes that `commands.exits` names."""
     # What is imported stays, and is not worth being looked through for garbage a dozen times: a tenth of a command.
     gc.set_threshold(_OBJECTS)
     try:

@@ -169,7 +169,7 @@ def open_reader(url: str) -> Engine:
         URL.create("sqlite", database=f"file:{quote(str(path.resolve()))}", query=query),
         connect_args={"isolation_level": None, "timeout": sqlite.BUSY_SECONDS, "check_same_thread": False},
     )
-    event.listen(engine, "connect", _let_interrupt)
+    event.listen(engine, "connect", _set_up_reader)
     event.listen(engine, "begin", _begin_deferred)
     return engine
 
@@ -199,7 +199,9 @@ def _set_up_writer(connection: Any, _record: Any) -> None:
     sqlite.set_up_writer(connection)
 
 
-def _let_interrupt(connection: Any, _record: Any) -> None:
+def _set_up_reader(connection: sqlite3.Connection, _record: Any) -> None:
+    # What a statement attaches is another file, and would be made and written although this one is only read.
+    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     # While SQLite works, Python sees no signal but in here; then the statement ends with the error "interrupted".
     connection.set_progress_handler(lambda: 0, _STEPS)
 

@@ -1,5 +1,6 @@
 """Test what people see: on terminals of several widths, and when they interrupt."""
 
+import json
 import re
 from pathlib import Path
 
@@ -63,6 +64,73 @@ def test_lines_fit_the_terminal(room: Stored, width: int, command: str) -> None:
     assert "\x1b[" in output
     if command in ("list", "failed", "slow"):
         assert "01934567-0003  " in plain
+
+
+_STEERING = "\x1b]0;PWNED\x07"
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a directory with a database of executions all of whose texts steer a terminal, and with their log."""
+    directory = tmp_path_factory.mktemp("hostile")
+    lines = []
+    for number, status in enumerate(("failed", "skipped", "success"), start=1):
+        said = {
+            "timestamp": ago(minutes=9 - number).isoformat(),
+            "execution_id": f"{status}{_STEERING}",
+            "agent_name": f"Agent{_STEERING}",
+            "conversation_id": f"room{_STEERING}",
+            "method": f"do{_STEERING}",
+        }
+        for kind, more in (
+            (
+                "execution.started",
+                {"event": "began"} | ({"parent_execution_id": f"failed{_STEERING}"} if number > 1 else {}),
+            ),
+            ("llm.request", {"event": "asked", "call_id": "c", "model": f"m{_STEERING}", "request": _STEERING}),
+            (
+                "execution.finished",
+                {"status": status, "duration_ms": 9000, "error_type": _STEERING, "error_message": _STEERING},
+            ),
+        ):
+            lines.append(said | {"kind": kind} | more)
+    (directory / "app.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    url = str(directory / "x.db")
+    assert 0 == CliRunner().invoke(tracklog, ["ingest", "--once", "--db", url, str(directory / "app.jsonl")]).exit_code
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("command", "exit_code"),
+    [
+        (["list"], 0),
+        (["failed"], 0),
+        (["failed", "--group"], 0),
+        (["skipped"], 0),
+        (["slow", "--hours", "24"], 0),
+        (["stats"], 0),
+        (["why", f"Agent{_STEERING}"], 0),
+        (["show", "failed"], 0),
+        (["timeline", "failed"], 0),
+        (["llm", "failed"], 0),
+        (["llm", "failed", "--call", "7"], 2),
+        (["chain", "failed"], 0),
+        (["diff", "failed", "skipped"], 0),
+        (["conversation", f"room{_STEERING}"], 0),
+        (["lines", "failed"], 0),
+        (["watch", "failed"], 1),
+        (["grep", "asked", "app.jsonl"], 0),
+        (["grep", "-l", "asked", "app.jsonl"], 0),
+    ],
+)
+def test_nothing_that_was_logged_steers_the_terminal(
+    hostile: Path, command: list[str], exit_code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also not by the commands that are suggested, and by errors."""
+    monkeypatch.chdir(hostile)
+    output = seen(120, *command, "--db", str(hostile / "x.db"), exit_code=exit_code)
+    assert "PWNED" in output
+    assert [] == re.findall(r"\x1b(?!\[[0-9;?]*[A-Za-z])|\x07", output)
 
 
 @pytest.mark.parametrize("settings", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])

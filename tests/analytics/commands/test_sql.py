@@ -101,6 +101,21 @@ def test_nothing_is_written(url: str, statement: str) -> None:
             analytics.run_sql(statement.rpartition("; ")[2].replace("COMMIT", "DROP TABLE agent_llm_calls"))
 
 
+@pytest.mark.parametrize("begin", ["", "COMMIT; "])
+@pytest.mark.parametrize("name", ["tracklog.db", "new.db"])
+def test_no_other_file_is_written(tmp_path: Path, begin: str, name: str) -> None:
+    """SQLite would attach any file, also itself, and write to that."""
+    url = str(tmp_path / "tracklog.db")
+    one = Stored(url)
+    one.executions({"execution_id": "a", "created_at": ago(hours=1)})
+    run(url, given=f"{begin}ATTACH '{tmp_path / name}' AS w; CREATE TABLE w.x (y); DELETE FROM w.agent_executions")
+    run(url, given=f"{begin}VACUUM INTO '{tmp_path / 'copy.db'}'")
+    assert "a" in text(url, "SELECT execution_id FROM agent_executions")
+    assert not (tmp_path / "new.db").exists()
+    assert not (tmp_path / "copy.db").exists()
+    assert "x" not in text(url, ".tables").split()
+
+
 def test_a_wrong_statement(url: str) -> None:
     """What the database says of a wrong statement is told in a line."""
     result = run(url, "SELEC 1")

@@ -101,7 +101,12 @@ class LazyGroup(click.Group):
             answer = super().invoke(ctx)
             if sys.stdout is not None:  # As it is where the shell has closed it.
                 sys.stdout.flush()
-        except (click.ClickException, click.exceptions.Exit):
+        except click.exceptions.Exit:
+            raise
+        except click.ClickException as error:
+            from tracklog.analytics.commands.text import safe
+
+            error.message = safe(error.message)  # It may name what a log says.
             raise
         except BrokenPipeError:
             # Whoever read has read enough. What is still buffered must not fail again when the process ends.

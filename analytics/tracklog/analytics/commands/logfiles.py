@@ -35,7 +35,7 @@ def discovery_of(asked: Asked, known: Known, paths: Sequence[str]) -> "Discovery
     discovery = Discovery(chosen, complain, _database_file(asked))
     if missing := discovery.missing():
         if paths:
-            raise click.UsageError(f"there is no {' and no '.join(map(safe, missing))}")
+            raise click.UsageError(f"there is no {' and no '.join(missing)}")
         discovery = Discovery([path for path in chosen if path not in missing], complain, _database_file(asked))
     return discovery
 

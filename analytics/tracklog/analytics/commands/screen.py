@@ -98,7 +98,7 @@ class Screen:
         """Suggest a command, to people only."""
         if self.is_terminal:
             # Left to the terminal to wrap, so that it can be copied whole.
-            click.echo(self._rendered(Text(f"\n→ {text}", style="dim"), soft_wrap=True), color=True)
+            click.echo(self._rendered(Text(f"\n→ {safe(text)}", style="dim"), soft_wrap=True), color=True)
 
     def _rendered(self, part: RenderableType, *, soft_wrap: bool = False) -> str:
         console = self._console
