@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,27 @@ def test_a_killed_agent(database: str, nursery: Nursery, tmp_path: Path, record:
         until(lambda: statuses(database) == {"Living": "success"}, seconds=10)
         assert 0 == end(child)
     record(compare_files(database, logs), kills=1)
+
+
+def test_a_killed_agent_whose_file_was_removed(database: str, nursery: Nursery, tmp_path: Path) -> None:
+    """It cannot be asked any more, so that silence speaks; while its file is there, nobody says that it is late."""
+    logs, elsewhere = tmp_path / "logs", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    def status(*paths: Path) -> str:
+        nursery.run("ingest", "--once", *paths, "--db", database, "--stale-after", "0s")
+        return statuses(database)["Living"]
+
+    with program(AGENTS, logs, "abandon") as agent:
+        wait_until_ready(agent)
+        time.sleep(1.1)  # Silence is counted in whole seconds.
+        assert "llm_request" == status(logs)
+        assert "llm_request" == status(elsewhere)  # By an ingester of other directories.
+        agent.kill()
+        agent.wait()
+    for file in logs.iterdir():
+        file.unlink()
+    assert "timeout" == status(logs)
 
 
 def header(path: Path) -> dict[str, object]:

@@ -118,6 +118,11 @@ class Judge:
         """Tell whether a writer is known, or was convicted lately."""
         return writer in self._living or writer in self._gone
 
+    def can_ask(self, writer: str) -> bool:
+        """Tell whether a writer's file is where it was found."""
+        known = self._living.get(writer)
+        return known is not None and os.path.exists(known.source.path)
+
     @property
     def gone(self) -> Sequence[str]:
         """Give the writers that were convicted lately: a late line of a child must not bring their executions back."""
@@ -146,6 +151,35 @@ async def crash(store: Store, writers: Sequence[str], convicted: Sequence[str]) 
             " AND (verdict_key IS NULL OR verdict_key < last_key OR verdict <> 'crashed')",
             sorted({*writers, *convicted}),
         )
+
+
+async def forget(store: Store, judge: Judge) -> None:
+    """Note which writers with unfinished executions cannot be asked any more, as their files are gone from this host.
+
+    Then only silence speaks: see `time_out`.
+    """
+    async with store.transaction() as connection:
+        await limit_waiting(connection)
+        found = await bulk.fetch(connection, _ASKED_HERE, [judge.boot] if judge.boot else [], store.host)
+        there = {writer for writer, *place in found if judge.can_ask(writer) or _is_there(*place)}
+        gone = sorted({writer for writer, *_ in found} - there)
+        if gone:
+            await bulk.fetch(connection, "UPDATE tracklog_writers SET locked = false WHERE writer IN ({keys})", gone)
+
+
+_ASKED_HERE: Final = f"""
+SELECT w.writer, s.path, s.device, s.inode FROM tracklog_writers AS w JOIN tracklog_sources AS s ON s.writer = w.writer
+WHERE w.locked AND w.gone_at IS NULL AND w.boot_id IN ({{keys}}) AND s.host = $2
+    AND w.writer IN (SELECT writer FROM agent_executions WHERE {_UNFINISHED})
+"""
+
+
+def _is_there(path: str, device: int, inode: int) -> bool:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return False
+    return (status.st_dev, status.st_ino) == (device, inode)
 
 
 async def time_out(store: Store, stale_after: dt.timedelta, boot: str | None) -> int:
@@ -205,10 +239,3 @@ async def _judge(
         )
         await mark_windows(connection, ids, host, now)
     return len(ids)
-
-
-async def forget(store: Store, writer: str) -> None:
-    """Note that a writer cannot be asked any more, since its file is gone; then only silence speaks."""
-    async with store.transaction() as connection:
-        await limit_waiting(connection)
-        await bulk.fetch(connection, "UPDATE tracklog_writers SET locked = false WHERE writer IN ({keys})", [writer])

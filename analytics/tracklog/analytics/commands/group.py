@@ -106,7 +106,7 @@ class LazyGroup(click.Group):
         except click.ClickException as error:
             from tracklog.analytics.commands.text import safe
 
-            error.message = safe(error.message)  # It may name what a log says.
+            error.message = safe(error.message)  # type: ignore[misc]  # It may name what a log says.
             raise
         except BrokenPipeError:
             # Whoever read has read enough. What is still buffered must not fail again when the process ends.
