@@ -17,6 +17,7 @@ from faults.oracle import compare_files, until_read
 from faults.processes import Nursery, end, running
 from faults.proxy import Proxy
 from faults.written import Hand
+from tracklog.analytics import ExecutionAnalytics
 
 
 @pytest.fixture
@@ -116,5 +117,8 @@ def test_behind_a_pooler(pooled: str, postgres_database: str, nursery: Nursery, 
                     file.write(hand.lines(50))
             time.sleep(0.1)
         until_read(postgres_database, logs)
+        with ExecutionAnalytics(pooled) as analytics:
+            for _ in range(20):
+                assert analytics.get_recent_executions()
         assert (0, 0) == (end(one), end(two)), one.messages
     record(compare_files(postgres_database, logs))

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from ingester import kept
+from tracklog.analytics import ExecutionAnalytics
 from tracklog.ingester.database import advice_on, database_url, open_reader, shown
-from tracklog.ingester.errors import DatabaseUnreachableError, DatabaseUrlError
+from tracklog.ingester.errors import DatabaseError, DatabaseUnreachableError, DatabaseUrlError
+from tracklog.ingester.store import Store
 
 
 @pytest.mark.parametrize(
@@ -50,6 +52,34 @@ def test_a_url_of_no_database_of_ours_is_refused(url: str) -> None:
     """The message says what to write."""
     with pytest.raises(DatabaseUrlError, match="write"):
         database_url(url)
+
+
+@pytest.mark.parametrize("said", ["connect_timeout=soon", "connect_timeout=1,2", "port=x"])
+def test_a_number_in_a_url_is_one(said: str) -> None:
+    """The message names it."""
+    with pytest.raises(DatabaseUrlError, match=said.partition("=")[0]):
+        database_url(f"postgresql://me@db/agents?{said}")
+
+
+def test_what_a_url_says_as_for_other_programs(postgres_database: str) -> None:
+    """What PostgreSQL's own programs understand is what is meant, whether asyncpg does it or knows nothing of it."""
+    kept.with_store(postgres_database, lambda store: store.prepare())
+    said = "&sslmode=prefer&connect_timeout=5&application_name=mine&channel_binding=prefer&keepalives=1"
+    url = f"{postgres_database}{said}&options=-c%20work_mem%3D5MB"
+    sql = "SELECT current_setting('application_name') AS name, current_setting('work_mem') AS memory"
+
+    async def asked(store: Store) -> tuple[str, ...]:
+        async with store.transaction() as connection:
+            return tuple((await connection.exec_driver_sql(sql)).one())
+
+    assert ("mine", "5MB") == kept.with_store(url, asked)
+    with ExecutionAnalytics(url) as analytics:
+        assert [{"name": "mine", "memory": "5MB"}] == analytics.run_sql(sql)
+    for wrong in ("sslmode=sometimes", "nothing=known"):
+        with ExecutionAnalytics(f"{postgres_database}&{wrong}") as analytics, pytest.raises(DatabaseError):
+            analytics.run_sql(sql)
+        with pytest.raises(DatabaseError):
+            kept.with_store(f"{postgres_database}&{wrong}", asked)
 
 
 def test_what_is_shown_has_no_password_and_can_be_typed() -> None:

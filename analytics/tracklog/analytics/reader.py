@@ -12,13 +12,20 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-import orjson
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tracklog.analytics.query import Query, reason_of, run, run_async
-from tracklog.ingester.database import advice_on, database_url, is_unreachable, open_reader, shown
+from tracklog.ingester.database import (
+    advice_on,
+    asyncpg_arguments,
+    database_url,
+    is_unreachable,
+    open_reader,
+    postgresql_engine,
+    shown,
+)
 from tracklog.ingester.errors import DatabaseError, DatabaseUnreachableError, SchemaError
 from tracklog.ingester.migrate import check
 
@@ -29,9 +36,6 @@ T = TypeVar("T")
 
 _POOL_SIZE: Final = 5
 """Answers at a time on PostgreSQL; each is one short transaction, and a dashboard asks for a handful at once."""
-
-_CONNECT_SECONDS: Final = 10
-"""A host that answers nothing is given up after this; a refused connection fails at once."""
 
 _MISSING: Final = ("no such table", "no such column")
 _MISSING_STATES: Final = ("42P01", "42703", "3F000")
@@ -153,7 +157,14 @@ class PostgresReader:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                self._engine = _open_pool(self._parsed)
+                self._engine = postgresql_engine(
+                    self._parsed,
+                    asyncpg_arguments(self._parsed, name="tracklog"),
+                    pool_size=_POOL_SIZE,
+                    pool_pre_ping=True,  # A dashboard that slept over a restart of the server does not see it.
+                    isolation_level="REPEATABLE READ",  # One snapshot for all the statements of an answer.
+                    execution_options={"postgresql_readonly": True},
+                )
                 self._thread = threading.Thread(target=self._loop.run_forever, name="tracklog-answers", daemon=True)
                 self._thread.start()
             return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
@@ -169,22 +180,6 @@ class PostgresReader:
                     self._checked = engine
                 return await run_async(make_query(), connection)
         raise AssertionError("unreachable")
-
-
-def _open_pool(parsed: URL) -> "AsyncEngine":
-    # Imported here because it takes a fifth of a second, which readers of an SQLite file do not need to wait.
-    from sqlalchemy.ext.asyncio import create_async_engine
-
-    return create_async_engine(
-        parsed,
-        pool_size=_POOL_SIZE,
-        max_overflow=0,
-        pool_pre_ping=True,  # A dashboard that slept over a restart of the server does not see it.
-        json_deserializer=orjson.loads,
-        isolation_level="REPEATABLE READ",  # One snapshot for all the statements of an answer.
-        execution_options={"postgresql_readonly": True},
-        connect_args={"timeout": _CONNECT_SECONDS, "server_settings": {"application_name": "tracklog"}},
-    )
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -43,6 +43,8 @@ _STEPS: Final = 100_000
 
 _UNREADABLE: Final = "the database URL cannot be read; write sqlite:///PATH or postgresql://USER@HOST/NAME"
 
+_NUMBERS: Final = {"connect_timeout": "[0-9]+", "port": "[0-9]+(,[0-9]+)*"}
+
 _ALMOST_URL: Final = re.compile(r"(?:sqlite|postgres)[\w+]*(?::|//)|[a-z][a-z0-9+]+:/", re.IGNORECASE)
 """What nobody calls a file."""
 
@@ -69,6 +71,9 @@ def database_url(url: str) -> URL:
         raise DatabaseUrlError(_UNREADABLE) from error
     backend = parsed.get_backend_name()
     if backend in ("postgresql", "postgres"):
+        for key, pattern in _NUMBERS.items():
+            if not re.fullmatch(pattern, str(parsed.query.get(key, 0))):
+                raise DatabaseUrlError(f"{key} in the database URL must be a number")
         return parsed.set(drivername="postgresql+asyncpg")
     if backend == "sqlite":
         if not parsed.database or parsed.database == ":memory:":
@@ -100,21 +105,18 @@ def open_engine(url: str, *, patient: bool = True) -> "AsyncEngine":
 
     :param patient: Whether a statement may take any time.
     """
+    parsed = database_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        return postgresql_engine(
+            parsed,
+            asyncpg_arguments(parsed, patient=patient),
+            pool_size=2,  # One for batches, one for rollups and presence beside them.
+            pool_pre_ping=False,  # The first statement of a batch tells as well, and the batch is repeated.
+            isolation_level="READ COMMITTED",  # Whatever the database's own default is: what came first is merged with.
+        )
     # Imported here because the readers of an SQLite database do without it, and it takes a fifth of a second.
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    parsed = database_url(url)
-    if parsed.get_backend_name() == "postgresql":
-        return create_async_engine(
-            parsed,
-            pool_size=2,  # One for batches, one for rollups and presence beside them.
-            max_overflow=0,
-            pool_pre_ping=False,  # The first statement of a batch tells as well, and the batch is repeated.
-            isolation_level="READ COMMITTED",  # Whatever the database's own default is: what came first is merged with.
-            json_deserializer=orjson.loads,
-            json_serializer=_dumps,
-            connect_args={**_asyncpg_settings(patient=patient), "prepared_statement_cache_size": 0},
-        )
     try:
         Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -132,22 +134,66 @@ def open_engine(url: str, *, patient: bool = True) -> "AsyncEngine":
     return engine
 
 
-def asyncpg_arguments(url: URL, *, patient: bool) -> dict[str, Any]:
-    """Give what asyncpg connects with where SQLAlchemy does not do it, as that would with the engine that writes."""
-    _, arguments = url.get_dialect()().create_connect_args(url)
-    arguments.pop("prepared_statement_cache_size", None)  # It is SQLAlchemy's own.
-    return {**arguments, **_asyncpg_settings(patient=patient)}
+def postgresql_engine(url: URL, arguments: Mapping[str, Any], **settings: Any) -> "AsyncEngine":
+    """Make an engine whose connections are made with `arguments`; see `asyncpg_arguments`."""
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    def connect_with(_dialect: object, _record: object, _given: object, named: dict[str, Any]) -> None:
+        named.clear()
+        named.update(arguments, prepared_statement_cache_size=0)
+
+    engine = create_async_engine(
+        url.set(query={}),  # What else it says SQLAlchemy would read in its own way; it is for asyncpg.
+        max_overflow=0,
+        json_deserializer=orjson.loads,
+        json_serializer=_dumps,
+        **settings,
+    )
+    engine.sync_engine.url = url
+    event.listen(engine.sync_engine, "do_connect", connect_with)
+    return engine
 
 
-def _asyncpg_settings(*, patient: bool) -> dict[str, Any]:
+def asyncpg_arguments(url: URL, *, name: str = "tracklog ingest", patient: bool = True) -> dict[str, Any]:
+    """Give what asyncpg connects with: what the URL says, as PostgreSQL's own programs read it, and our settings.
+
+    :param name: What the server shows of who is connected, where the URL does not say it.
+    :param patient: Whether a statement may take any time.
+    """
+    query = {_ASYNCPG_NAMES.get(key, key): value for key, value in url.query.items() if key not in _NOT_ASYNCPG}
+    patience = int(str(query.pop("connect_timeout", _CONNECT_SECONDS)))
     return {
-        "timeout": _CONNECT_SECONDS,
+        "dsn": url.set(drivername="postgresql", query=query).render_as_string(hide_password=False),
+        "timeout": patience or None,
         "command_timeout": None if patient else _ANSWER_SECONDS,
         # Behind a pooler each transaction has another connection, which knows no statement of the last one. So none has
         # a name either: asyncpg closes those that have one, and waits for that for ever.
         "statement_cache_size": 0,
-        "server_settings": {"application_name": "tracklog ingest"},
+        "server_settings": {} if "application_name" in query else {"application_name": name},
     }
+
+
+_ASYNCPG_NAMES: Final = {"ssl": "sslmode"}
+"""How SQLAlchemy's users write it."""
+
+_NOT_ASYNCPG: Final = frozenset(
+    (
+        "channel_binding",
+        "client_encoding",
+        "fallback_application_name",
+        "gssencmode",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "prepared_statement_cache_size",
+        "prepared_statement_name_func",
+        "sslcompression",
+        "sslsni",
+        "tcp_user_timeout",
+    )
+)
+"""What the URLs of servers say to other drivers, and asyncpg would take for a setting of the server."""
 
 
 def open_reader(url: str) -> Engine:
