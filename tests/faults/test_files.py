@@ -145,6 +145,19 @@ def test_names_that_are_no_text(database: str, ingest: Ingest, logs: Path, recor
     record(compare_files(database, logs))
 
 
+def test_a_path_that_is_no_text(database: str, nursery: Nursery, tmp_path: Path, record: Record) -> None:
+    """A directory whose name is no UTF-8 is followed like others."""
+    logs = tmp_path / os.fsdecode(b"logs-\xff")
+    logs.mkdir()
+    (logs / "a.log").write_bytes(Hand("w").lines(3))
+    nursery.run("ingest", "--once", logs, "--db", database)
+    with running(nursery, "ingest", logs, "--db", database) as child:
+        (logs / "b.log").write_bytes(Hand("v").lines(3))
+        until_read(database, logs)
+        assert 0 == end(child)
+    record(compare_files(database, logs))
+
+
 @pytest.mark.parametrize("running_", [True, False], ids=["running", "stopped"])
 def test_rotation_with_a_writer_that_stays(
     database: str, nursery: Nursery, logs: Path, record: Record, running_: bool

@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import select
 
 from tracklog.ingester import bulk, schema
-from tracklog.ingester.store import Store, limit_waiting
+from tracklog.ingester.store import Store, limit_waiting, storable
 
 
 def host_name(given: str | None = None) -> str:
@@ -32,7 +32,10 @@ class Presence:
 
 
 async def noted_paths(store: Store) -> list[str]:
-    """Give the paths that this host's ingester follows, or followed last; none if there never was one."""
+    """Give the paths that this host's ingester follows, or followed last; none if there never was one.
+
+    What is no UTF-8 in one is replaced, so that such a path has to be named.
+    """
     table = schema.tracklog_ingesters.c
     async with store.transaction() as connection:
         paths = await connection.scalar(select(table.paths).where(table.host == store.host))
@@ -46,7 +49,7 @@ async def note(store: Store, presence: Presence) -> None:
         "host": store.host,
         "version": version("tracklog"),
         "pid": os.getpid(),
-        "paths": orjson.dumps(list(presence.paths)).decode(),
+        "paths": orjson.dumps([*map(storable, presence.paths)]).decode(),
         "files": presence.files,
         "bytes_seen": presence.bytes_seen,
         "bytes_behind": presence.bytes_behind,

@@ -160,10 +160,15 @@ async def mark_windows(connection: AsyncConnection, touched: Iterable[str], host
     await commit.mark_windows(bulk.Transaction(connection), touched, host, now)
 
 
+def storable(path: str) -> str:
+    """Give a path as databases take it: what is no UTF-8 in it is replaced."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def _move(portion: Portion, host: str, time: dt.datetime | str) -> Move:
     before, one = portion.before, portion.after
     after = (
-        one.path.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
+        storable(one.path),
         one.compression.value if one.compression is not None else None,
         one.identity.device,
         one.head_length,
