@@ -12,6 +12,7 @@ from ingester import kept
 from ingester.lines import START, dumps, stamped
 from tracklog.ingester import Ingester, commit
 from tracklog.ingester.prune import prune
+from tracklog.ingester.quarantine import Retried, retry
 from tracklog.ingester.store import Store
 from tracklog.processors.errors import TracklogError
 
@@ -63,12 +64,19 @@ def test_what_has_no_time_has_no_age(database: str, logs: Path) -> None:
     assert ["f1"] == ids(database)
 
 
+@pytest.mark.parametrize("late", ["read", "mended"])
 def test_it_is_pruned_while_a_late_line_of_it_is_committed(
-    postgres_database: str, logs: Path, monkeypatch: pytest.MonkeyPatch
+    postgres_database: str, logs: Path, monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:
-    """Just after the batch found that it was not: it goes with its late line."""
+    """Just after the batch found that it was not: it goes with its late line, also where that was in quarantine."""
+    line = dumps(stamped("z", 1, execution_id="a1", event="late"))
+    before, behind = (dumps(*(stamped(name, seq, at=61, execution_id="b1") for seq in range(1, 41))) for name in "xy")
+    path = logs / "late.jsonl"
+    path.write_bytes(before + (line.replace(b"}", b" ") + behind if late == "mended" else b""))
     kept.ingest(postgres_database, logs)
-    (logs / "late.jsonl").write_bytes(dumps(stamped("z", 1, execution_id="a1", event="late")))
+    with path.open("r+b") as file:
+        file.seek(len(before))
+        file.write(line)
     look, pruning = commit._pruned, list[asyncio.Task[int]]()
 
     async def look_and_prune(transaction: commit.Transaction, executions: Sequence[Any]) -> set[str]:
@@ -81,7 +89,10 @@ def test_it_is_pruned_while_a_late_line_of_it_is_committed(
     async def ingest_and_prune() -> None:
         monkeypatch.setattr(commit, "_pruned", look_and_prune)
         async with Ingester([logs], postgres_database, host=kept.HOST) as ingester:
-            await ingester.run_once()
+            if late == "mended":
+                assert Retried(settled=1, refused=1) == await retry(ingester._store)
+            else:
+                await ingester.run_once()
         assert 3 == await pruning[0]
         await other.close()
 

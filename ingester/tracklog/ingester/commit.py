@@ -114,7 +114,7 @@ async def begin(transaction: Transaction, rows: Rows, apart: Set[str]) -> set[st
     :param apart: The executions that the batch before is about, whose turn it is.
     :returns: The executions of which all is in; `commit` has the others, and what follows from all of them.
     """
-    await transaction.fetch(_TAKE_PART, ())
+    await transaction.fetch(TAKE_PART, ())
     executions, calls, logs = _in_order(rows, apart)
     pruned = await _pruned(transaction, executions)
     executions, calls = ([row for row in some if row[0] not in pruned] for some in (executions, calls))
@@ -251,7 +251,7 @@ _MOVED: Final = {
 }
 
 # Of no row, so that it locks the table alone: see `store.be_alone`. Whatever commits positions does it by that.
-_TAKE_PART: Final = "SELECT FROM tracklog_sources WHERE source_id IN ({keys}) FOR KEY SHARE"
+TAKE_PART: Final = "SELECT FROM tracklog_sources WHERE source_id IN ({keys}) FOR KEY SHARE"
 
 _PRUNED: Final = "SELECT execution_id FROM tracklog_purged WHERE execution_id IN ({keys})"
 

@@ -114,6 +114,8 @@ class Store:
     async def add(self, connection: AsyncConnection, rows: Rows, now: dt.datetime) -> None:
         """Merge rows into what is there, but for executions that were pruned."""
         transaction = bulk.Transaction(connection)
+        if not transaction.is_sqlite:
+            await transaction.fetch(commit.TAKE_PART, ())
         self._repeating = await commit.add(transaction, rows, self.host, now, repeating=self._repeating)
 
     def positions(self, portions: Iterable[Portion]) -> Positions:
