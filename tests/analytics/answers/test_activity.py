@@ -25,13 +25,16 @@ def test_what_runs(analytics: ExecutionAnalytics) -> None:
     """What runs is there however long it does, the longest first."""
     assert ["r1", "r2"] == [row.execution_id for row in analytics.get_activity().running]
     assert ["r2"] == [row.execution_id for row in analytics.get_activity(agent_name="B").running]
-    assert ["r1"] == [row.execution_id for row in analytics.get_activity(limit=1).running]
+    first = analytics.get_activity(limit=1)
+    assert (["r1"], 2) == ([row.execution_id for row in first.running], first.running_count)
 
 
 def test_what_failed_lately(analytics: ExecutionAnalytics) -> None:
     """Failures are those that began in the time that is looked at."""
     assert ["a3"] == [row.execution_id for row in analytics.get_activity(minutes=15).failed]
     assert ["a3", "old"] == [row.execution_id for row in analytics.get_activity(minutes=60).failed]
+    first = analytics.get_activity(minutes=60, limit=1)
+    assert (["a3"], 2) == ([row.execution_id for row in first.failed], first.failed_count)
     assert ["a3"] == [row.execution_id for row in analytics.get_activity(minutes=60, vault_id="v").failed]
 
 

@@ -25,10 +25,11 @@ def get_activity(
 ) -> Query[Record]:
     """Give what runs, and measure what began in the last `minutes`.
 
-    :param limit: At most so many that run, and that failed.
-    :return: ``{"at": …, "minutes": …, "running": […], "failed": […], "agents": […]}``: what runs, the longest first;
-        what ended badly, the newest first; and for each agent of that time `agent_name`, `executions`, `per_minute`,
-        `status_counts` by status, `tokens`, `llm_calls` and `slowest_ms`, those with the most executions first.
+    :param limit: At most so many that run, and that failed; they are counted all.
+    :return: ``{"at": …, "minutes": …, "running_count": …, "running": […], "failed_count": …, "failed": […], "agents":
+        […]}``: what runs, the longest first; what ended badly, the newest first; and for each agent of that time
+        `agent_name`, `executions`, `per_minute`, `status_counts` by status, `tokens`, `llm_calls` and `slowest_ms`,
+        those with the most executions first.
     :raises ValueError: `minutes` is nothing or less.
     """
     if not minutes > 0:
@@ -40,9 +41,11 @@ def get_activity(
         for column, value in ((_executions.agent_name, agent_name), (_executions.vault_id, vault_id))
         if value is not None
     ]
+    runs = _executions.status.in_(GOING_ON), *chosen
+    (found,) = yield select(func.count().label("running")).where(*runs)
     running = yield (
         select(*_RUNNING)
-        .where(_executions.status.in_(GOING_ON), *chosen)
+        .where(*runs)
         .order_by(_executions.created_at.nulls_last(), _executions.execution_id)
         .limit(at_most(limit))
     )
@@ -68,7 +71,9 @@ def get_activity(
     return Record(
         at=now,
         minutes=minutes,
+        running_count=found["running"],
         running=running,
+        failed_count=sum(row["executions"] for row in counts if row["status"] in UNSUCCESSFUL),
         failed=(yield from completed(failed)),
         agents=_by_agent(counts, minutes),
     )

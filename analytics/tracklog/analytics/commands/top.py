@@ -143,12 +143,11 @@ def _page(
 ) -> Iterator[RenderableType]:
     agents = sorted(activity.agents, key=lambda agent: -_measure(agent, view.sort))
     runs = sum(agent["executions"] for agent in agents)
-    bad = sum(map(_failures, agents))
     head = Text(f"{activity.at.astimezone():%H:%M:%S}", "bold").append("  ", "not bold")
-    head.append(f"{units.count(len(activity.running))} running", "not bold")
+    head.append(f"{units.count(activity.running_count)} running", "not bold")
     head.append(f"   in {units.duration(activity.minutes * 60_000)}: ", "dim not bold")
     head.append(f"{units.plural(runs, 'execution')}, {runs / activity.minutes:.1f}/min, ", "not bold")
-    head.append(f"{units.count(bad)} failed", "red not bold" if bad else "not bold")
+    head.append(f"{units.count(activity.failed_count)} failed", "red not bold" if activity.failed_count else "not bold")
     head.append(f", {units.count(sum(agent['tokens'] for agent in agents))} tokens", "not bold")
     yield head
     if trouble is not None:
@@ -158,27 +157,36 @@ def _page(
     elif view.agent is not None:
         yield Text(f"agent: {safe(view.agent)}", "cyan")
     yield Text()
-    yield from _table(out, "Nothing runs.", _RUNNING, activity.running, lambda row: _running(out, row, shortest))
+    yield from _table(
+        out,
+        "Nothing runs.",
+        _RUNNING,
+        activity.running,
+        activity.running_count,
+        lambda row: _running(out, row, shortest),
+    )
     if agents:
         yield Text()
-        yield from _table(out, "", _AGENTS, agents, _agent)
+        yield from _table(out, "", _AGENTS, agents, len(agents), _agent)
     if activity.failed:
         yield Text()
-        yield from _table(out, "", _FAILED, activity.failed, lambda row: _failed(out, row, shortest))
+        yield from _table(
+            out, "", _FAILED, activity.failed, activity.failed_count, lambda row: _failed(out, row, shortest)
+        )
     if out.is_terminal:
         yield Text()
         yield Text(f"s sort ({view.sort})   / agent   q quit", "dim")
 
 
 def _table(
-    out: Screen, empty: str, columns: Sequence[Column], rows: Sequence[Record], cells: Any
+    out: Screen, empty: str, columns: Sequence[Column], rows: Sequence[Record], number: int, cells: Any
 ) -> Iterator[RenderableType]:
     if not rows:
         yield Text(empty, "dim")
         return
     yield out.table(columns, [cells(row) for row in rows[:_MOST]])
-    if len(rows) > _MOST:
-        yield Text(f"… {units.count(len(rows) - _MOST)} more", "dim")
+    if number > _MOST:
+        yield Text(f"… {units.count(number - _MOST)} more", "dim")
 
 
 def _running(out: Screen, row: Record, shortest: dict[str, str]) -> list[str | Text]:
