@@ -136,6 +136,8 @@ def test_strangers_cannot_read_the_database(tmp_path: Path) -> None:
             await store.close()
 
     asyncio.run(run())
+    asyncio.run(migrate.upgrade(str(tmp_path / "upgraded.db")))
+    assert 0o640 == (tmp_path / "upgraded.db").stat().st_mode & 0o777
 
 
 def test_what_the_first_version_rolled_up_is_summed_up_by_hours(database: str, tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
 """How a database is reached: URLs, engines and their settings."""
 
+import contextlib
 import os
 import re
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -129,6 +129,7 @@ def open_engine(url: str, *, patient: bool = True) -> "AsyncEngine":
         max_overflow=0,
         connect_args={"isolation_level": None, "timeout": sqlite.BUSY_SECONDS},
     )
+    event.listen(engine.sync_engine, "do_connect", _make_private)
     event.listen(engine.sync_engine, "connect", _set_up_writer)
     event.listen(engine.sync_engine, "begin", _begin_immediate)
     return engine
@@ -241,6 +242,12 @@ def use_wal(path: str) -> None:
         connection.close()
 
 
+def _make_private(_dialect: object, _record: object, arguments: Sequence[Any], _named: object) -> None:
+    # What is in it was in log files, which strangers cannot read either; SQLite's files beside it do as it does.
+    with contextlib.suppress(OSError):  # Said by SQLite itself, in its own words.
+        os.close(os.open(arguments[0], os.O_CREAT, 0o640))
+
+
 def _set_up_writer(connection: Any, _record: Any) -> None:
     sqlite.set_up_writer(connection)
 
@@ -325,7 +332,7 @@ def advice_on(reason: str) -> str:
     return next((f"; {advice}" for words, advice in _ADVICE.items() if words in reason), "")
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def transaction(engine: "AsyncEngine") -> "AsyncIterator[AsyncConnection]":
     """Run a transaction; what fails on the way is rolled back.
 

@@ -1,7 +1,6 @@
 """The schema and its versions."""
 
 import asyncio
-import contextlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -61,10 +60,6 @@ async def prepare(engine: "AsyncEngine") -> None:
 
     :raises SchemaError: A PostgreSQL database is older, which its owner upgrades when it suits, or any is newer.
     """
-    if engine.dialect.name == "sqlite":
-        # What is in it was in log files, which strangers cannot read either; SQLite's files beside it do as it does.
-        with contextlib.suppress(OSError):  # Said by SQLite itself, in its own words.
-            Path(engine.url.database or "").touch(mode=0o640)
     async with transaction(engine) as connection:
         version = await connection.run_sync(version_of)
     if version == HEAD:

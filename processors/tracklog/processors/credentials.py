@@ -60,7 +60,12 @@ _SHAPES: Final = (
         ("eyj",),
         re.compile(_START + rb"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){1,3}"),
     ),
-    _Shape(("://",), re.compile(rb"://[^\s/\"\\:@?#]*:[^\s/\"\\@]+@"), b"://[redacted]@"),
+    _Shape(
+        # To the last @ before a slash; and with slashes in the password, where it does not begin as a port does.
+        ("://",),
+        re.compile(rb"://[^\s/\"\\:@?#]*:(?:[^\s/\"\\]+|(?![0-9]*[/?#])[^\s\"\\@]{1,128})@"),
+        b"://[redacted]@",
+    ),
 )
 
 MARKS: Final = tuple(mark for shape in _SHAPES for mark in shape.marks)
