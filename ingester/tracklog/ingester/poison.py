@@ -42,4 +42,4 @@ async def _refused(store: Store, lines: Sequence[_Line]) -> list[tuple[Portion, 
 
 
 def _reason(error: RowsRefusedError) -> str:
-    return str(error).rpartition(" refuses: ")[2].splitlines()[0]
+    return str(error).partition(" refuses: ")[2].splitlines()[0]

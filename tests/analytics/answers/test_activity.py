@@ -58,3 +58,8 @@ def test_no_time_at_all(analytics: ExecutionAnalytics, minutes: float) -> None:
     """In no time nothing goes on, and the question is a mistake."""
     with pytest.raises(ValueError, match="minutes must be more than zero"):
         analytics.get_activity(minutes)
+
+
+def test_more_time_than_there_is(analytics: ExecutionAnalytics) -> None:
+    """Before the calendar begins nothing was."""
+    assert 2 == analytics.get_activity(1e300).failed_count

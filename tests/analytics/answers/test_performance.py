@@ -238,6 +238,14 @@ def test_the_rollup_and_the_rows_agree(
             equal(one, other)
 
 
+def test_a_period_that_begins_in_the_last_minute_there_is(stored: Stored, analytics: ExecutionAnalytics) -> None:
+    """It has no whole minute, and nothing is in it."""
+    stored.executions({"execution_id": "a"})
+    last = dt.datetime.max.replace(tzinfo=dt.UTC, second=30)
+    assert 0 == analytics.analyze_agent_performance("Agent", since=last).total_executions
+    assert [] == analytics.performance_by("hour", since=last)
+
+
 def test_percentiles_are_within_one_percent(stored: Stored, analytics: ExecutionAnalytics) -> None:
     """Percentiles come from a histogram; each is within 1 % of the true one."""
     rows = [row for row in some_executions() if row["duration_ms"] is not None]

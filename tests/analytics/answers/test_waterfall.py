@@ -64,6 +64,16 @@ def test_a_request_that_took_long_to_be_written(stored: Stored, analytics: Execu
     ]
 
 
+def test_durations_that_no_calendar_holds(stored: Stored, analytics: ExecutionAnalytics) -> None:
+    """A program may say that it took thirty thousand years."""
+    stored.executions(run("root", 0, 50, duration_ms=9e14, completed_at=None))
+    stored.logs("root", {"kind": "stage.completed", "stage": "plan", "duration_ms": 9e14, "timestamp": at(5)})
+    stored.call("root", "c1", started_at=at(15), completed_at=at(20), latency_ms=9e14)
+    waterfall = analytics.get_waterfall("root")
+    assert waterfall is not None
+    assert ["root", "plan", "gpt-5.1"] == [span.name for span in waterfall.spans]
+
+
 def test_what_nobody_waits_for_is_not_on_the_path(stored: Stored, analytics: ExecutionAnalytics) -> None:
     """An execution that goes on after its caller did not hold it up."""
     stored.executions(run("root", 0, 50), run("late", 10, 500))

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from tracklog.analytics.answers.calls import GOING_ON
 from tracklog.analytics.answers.executions import SUMMARY, UNSUCCESSFUL, completed
-from tracklog.analytics.query import Query, at_most, key, unindexed
+from tracklog.analytics.query import Query, at_most, key, period, unindexed
 from tracklog.analytics.record import Record
 from tracklog.ingester.schema import agent_executions
 
@@ -35,7 +35,7 @@ def get_activity(
     if not minutes > 0:
         raise ValueError(f"minutes must be more than zero, not {minutes!r}")
     now = dt.datetime.now(dt.UTC)
-    since = now - dt.timedelta(minutes=minutes)
+    when = period(minutes / 60)
     chosen: list[Any] = [
         column == key(value)
         for column, value in ((_executions.agent_name, agent_name), (_executions.vault_id, vault_id))
@@ -51,7 +51,7 @@ def get_activity(
     )
     failed = yield (
         select(*SUMMARY)
-        .where(_executions.status.in_(UNSUCCESSFUL), _executions.created_at >= since, *chosen)
+        .where(_executions.status.in_(UNSUCCESSFUL), *when.has(_executions.created_at), *chosen)
         .order_by(_executions.created_at.desc(), _executions.execution_id.desc())
         .limit(at_most(limit))
     )
@@ -65,7 +65,7 @@ def get_activity(
             func.sum(_executions.llm_calls).label("llm_calls"),
             func.max(_executions.duration_ms).label("slowest_ms"),
         )
-        .where(_executions.created_at >= since, *chosen)
+        .where(*when.has(_executions.created_at), *chosen)
         .group_by(agent, _executions.status)
     )
     return Record(

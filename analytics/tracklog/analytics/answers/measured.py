@@ -110,9 +110,14 @@ def _whole(when: Period, window: dt.timedelta) -> Period | None:
     """Give the part of a period that is made of whole minutes, or hours; None when there is none."""
     begin = _start(when.begin, window)
     if begin is not None and begin != when.begin:
+        if begin > _LATEST - window:
+            return None
         begin += window
     end = _start(when.end, window)
     return None if begin is not None and end is not None and begin >= end else Period(begin, end)
+
+
+_LATEST: Final = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
 def _start(time: dt.datetime | None, window: dt.timedelta) -> dt.datetime | None:

@@ -115,7 +115,7 @@ def _span(
     if duration_ms is None and start is not None and end is not None:
         duration_ms = max(0.0, _milliseconds(end - start))
     if start is None and end is not None and duration_ms is not None:
-        start = end - dt.timedelta(milliseconds=duration_ms)
+        start = _moved(end, -duration_ms)
     return Record(
         kind=kind,
         name=name,
@@ -157,7 +157,15 @@ def _execution_span(execution_id: str, record: Record, last: dt.datetime | None)
 def _end(span: Record) -> dt.datetime | None:
     """Give when a span ended, or was heard of last."""
     start: dt.datetime | None = span["started_at"]
-    return None if start is None else start + dt.timedelta(milliseconds=span["duration_ms"] or 0.0)
+    return None if start is None else _moved(start, span["duration_ms"] or 0.0)
+
+
+def _moved(time: dt.datetime, milliseconds: float) -> dt.datetime:
+    """Give the time so much later, or earlier; the time itself where no calendar reaches that far."""
+    try:
+        return time + dt.timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return time
 
 
 def _stages(execution_id: str, rows: Iterable[Record], execution: Record) -> list[Record]:
@@ -214,7 +222,7 @@ def _call_span(execution_id: str, row: Record, execution: Record) -> Record:
     start, latency = call["started_at"], call["latency_ms"]
     if start is not None and call["completed_at"] is not None and latency is not None:
         # A large request takes its time to be written, and its line has the time after that.
-        start = min(start, call["completed_at"] - dt.timedelta(milliseconds=latency))
+        start = min(start, _moved(call["completed_at"], -latency))
     return _span(
         "llm",
         call["model"],
