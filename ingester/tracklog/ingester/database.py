@@ -38,6 +38,8 @@ _CONNECT_SECONDS: Final = 10
 _ANSWER_SECONDS: Final = 60
 """A server that is connected and answers nothing is given up after this: longer than a batch waits for a lock."""
 
+_READS: Final = "tracklog_reads"
+
 _STEPS: Final = 100_000
 """After so many steps of SQLite, about a millisecond, Python looks whether somebody pressed Ctrl-C."""
 
@@ -131,7 +133,7 @@ def open_engine(url: str, *, patient: bool = True) -> "AsyncEngine":
     )
     event.listen(engine.sync_engine, "do_connect", _make_private)
     event.listen(engine.sync_engine, "connect", _set_up_writer)
-    event.listen(engine.sync_engine, "begin", _begin_immediate)
+    event.listen(engine.sync_engine, "begin", _begin)
     return engine
 
 
@@ -259,9 +261,10 @@ def _set_up_reader(connection: sqlite3.Connection, _record: Any) -> None:
     connection.set_progress_handler(lambda: 0, _STEPS)
 
 
-def _begin_immediate(connection: Any) -> None:
+def _begin(connection: Any) -> None:
+    begin = "BEGIN" if connection.get_execution_options().get(_READS) else "BEGIN IMMEDIATE"
     # By the driver itself: one turn of its thread, where SQLAlchemy's cursor takes three.
-    connection.connection.run_async(lambda driver: driver.execute("BEGIN IMMEDIATE"))
+    connection.connection.run_async(lambda driver: driver.execute(begin))
 
 
 def _begin_deferred(connection: Any) -> None:
@@ -333,9 +336,10 @@ def advice_on(reason: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def transaction(engine: "AsyncEngine") -> "AsyncIterator[AsyncConnection]":
+async def transaction(engine: "AsyncEngine", *, reads: bool = False) -> "AsyncIterator[AsyncConnection]":
     """Run a transaction; what fails on the way is rolled back.
 
+    :param reads: It only reads, and on SQLite waits for nobody who writes.
     :raises DatabaseUnreachableError: The database is away; waiting may help.
     :raises DatabaseRefusedError: The server lets nobody in by that URL.
     :raises TransactionConflictError: Another transaction was in the way.
@@ -343,7 +347,7 @@ async def transaction(engine: "AsyncEngine") -> "AsyncIterator[AsyncConnection]"
     :raises DatabaseError: It refuses for another reason.
     """
     try:
-        async with engine.begin() as connection:
+        async with (engine.execution_options(**{_READS: True}) if reads else engine).begin() as connection:
             yield connection
     except TracklogError:
         raise

@@ -379,7 +379,7 @@ class Ingester:
         )
 
     async def _count_executions(self) -> int:
-        async with self._store.transaction() as connection:
+        async with self._store.reading() as connection:
             return int(await connection.scalar(select(func.count()).select_from(schema.agent_executions)) or 0)
 
 

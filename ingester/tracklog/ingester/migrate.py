@@ -60,7 +60,7 @@ async def prepare(engine: "AsyncEngine") -> None:
 
     :raises SchemaError: A PostgreSQL database is older, which its owner upgrades when it suits, or any is newer.
     """
-    async with transaction(engine) as connection:
+    async with transaction(engine, reads=True) as connection:
         version = await connection.run_sync(version_of)
     if version == HEAD:
         return
@@ -133,7 +133,7 @@ async def current(url: str) -> str | None:
         open_reader(url).dispose()
     engine = open_engine(url)
     try:
-        async with transaction(engine) as connection:
+        async with transaction(engine, reads=True) as connection:
             return await connection.run_sync(version_of)
     finally:
         await engine.dispose()

@@ -37,7 +37,7 @@ async def noted_paths(store: Store) -> list[str]:
     What is no UTF-8 in one is replaced, so that such a path has to be named.
     """
     table = schema.tracklog_ingesters.c
-    async with store.transaction() as connection:
+    async with store.reading() as connection:
         paths = await connection.scalar(select(table.paths).where(table.host == store.host))
     return list(paths or ())
 

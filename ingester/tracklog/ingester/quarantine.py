@@ -37,7 +37,7 @@ async def retry(store: Store) -> Retried:
         .where(quarantine.c.settled_at.is_(None))
         .order_by(quarantine.c.source_id, quarantine.c.line_offset)
     )
-    async with store.transaction() as connection:
+    async with store.reading() as connection:
         rows = (await connection.execute(waiting)).mappings().all()
     known = await store.checkpoints()
     result = Retried()

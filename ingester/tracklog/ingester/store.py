@@ -63,6 +63,10 @@ class Store:
         """Run a transaction; see `database.transaction`."""
         return transaction(self.engine)
 
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Run a transaction that only reads; see `database.transaction`."""
+        return transaction(self.engine, reads=True)
+
     async def close(self) -> None:
         """Let go of the connections."""
         await self.engine.dispose()
@@ -70,7 +74,7 @@ class Store:
     async def checkpoints(self) -> dict[tuple[int, int], Checkpoint]:
         """Give the latest generation of every source on this host, by its locator."""
         table = schema.tracklog_sources
-        async with self.transaction() as connection:
+        async with self.reading() as connection:
             rows = await connection.execute(select(table).where(table.c.host == self.host).order_by(table.c.generation))
             checkpoints = [_checkpoint(row) for row in rows.mappings()]
         return {checkpoint.identity.locator: checkpoint for checkpoint in checkpoints}
@@ -91,7 +95,7 @@ class Store:
     async def holds(self, positions: Positions) -> bool:
         """Tell whether the database has these positions, as after a commit of which nobody knows whether it was."""
         place = POSITION_COLUMNS.index("position")
-        async with self.transaction() as connection:
+        async with self.reading() as connection:
             await limit_waiting(connection)
             rows = await bulk.fetch(
                 connection,

@@ -69,7 +69,7 @@ class _Comparison:
 
     async def run(self) -> None:
         sources = schema.tracklog_sources.c
-        async with self._other.transaction() as connection:
+        async with self._other.reading() as connection:
             rows = await connection.execute(select(sources.source_id, sources.path, sources.position))
             self._read = {row.source_id: (row.path, row.position) for row in rows}
         self.result.files = len(self._read)
@@ -84,9 +84,9 @@ class _Comparison:
 
     async def _compare(self, ids: Sequence[str]) -> str | None:
         """Compare executions that the files tell of."""
-        async with self._other.transaction() as connection:
+        async with self._other.reading() as connection:
             said = await _everything(connection, ids)
-        async with self._store.transaction() as connection:
+        async with self._store.reading() as connection:
             held = await _everything(connection, ids)
             purged = schema.tracklog_purged.c.execution_id
             pruned = set((await connection.scalars(select(purged).where(purged.in_(ids)))).all())
@@ -129,13 +129,13 @@ class _Comparison:
 
     async def _find_strangers(self, ids: Sequence[str]) -> str | None:
         """Look for executions that the database has and that no line of the files is of."""
-        async with self._other.transaction() as connection:
+        async with self._other.reading() as connection:
             table = schema.agent_executions.c.execution_id
             told = set((await connection.scalars(select(table).where(table.in_(ids)))).all())
         strangers = [execution_id for execution_id in ids if execution_id not in told]
         if not strangers:
             return None
-        async with self._store.transaction() as connection:
+        async with self._store.reading() as connection:
             rows = await _rows(connection, schema.agent_execution_logs, "execution_id", ("writer", "seq"), strangers)
             # It may have been pruned since its id was read.
             table = schema.agent_executions.c.execution_id
@@ -171,7 +171,7 @@ async def _ids(store: Store) -> AsyncIterator[Sequence[str]]:
     column = schema.agent_executions.c.execution_id
     last = ""
     while True:
-        async with store.transaction() as connection:
+        async with store.reading() as connection:
             query = select(column).where(column > last).order_by(column).limit(_PER_STEP)
             ids = (await connection.scalars(query)).all()
         if not ids:

@@ -2,6 +2,9 @@
 
 import json
 import os
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from click.testing import CliRunner, Result
 from ingester import kept
 from ingester.lines import dumps, stamped
 from tracklog.analytics.commands.group import tracklog
+from tracklog.ingester import sqlite
 
 GOOD = b'{"event":"hello","execution_id":"e1","agent_name":"A"}\n'
 
@@ -56,6 +60,20 @@ def test_all_is_well(care: Caretaker) -> None:
     report = care.json("doctor")
     assert report["complete"]
     assert (report["files"]["files"], report["files"]["unread"]) == (1, [])
+
+
+@pytest.mark.parametrize("command", ["doctor", "verify", "db current", "quarantine list"])
+def test_who_only_reads_waits_for_nobody_who_writes(tmp_path: Path, command: str) -> None:
+    """A rebuild may hold an SQLite database for minutes."""
+    database = tmp_path / "x.db"
+    (tmp_path / "a.jsonl").write_bytes(GOOD)
+    care = Caretaker(str(database), tmp_path / "a.jsonl")
+    care.ingest()
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        care.text(*command.split())
+        assert time.monotonic() - began < sqlite.BUSY_SECONDS
 
 
 def test_nothing_was_ever_ingested(care: Caretaker) -> None:

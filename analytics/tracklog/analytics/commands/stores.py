@@ -34,7 +34,7 @@ def with_store(asked: Asked, host: str | None, work: Callable[[Store], Awaitable
         try:
             if make:
                 await store.prepare()
-            async with store.transaction() as connection:
+            async with store.reading() as connection:
                 await connection.run_sync(migrate.check, asked.url)
             return await work(store)
         finally:
