@@ -224,3 +224,39 @@ def test_hours_must_be_a_span(stored: Stored, analytics: ExecutionAnalytics) -> 
     with pytest.raises(ValueError, match="hours must be zero or more"):
         analytics.get_failed_executions(hours=-1)
     assert analytics.get_failed_executions(hours=1e12) == []
+
+
+def test_what_has_no_time_comes_last(stored: Stored, analytics: ExecutionAnalytics) -> None:
+    """Wherever the newest are asked for, on both databases."""
+    for status in ("failed", "skipped", "running"):
+        stored.executions(
+            *(
+                {
+                    "execution_id": f"{status} {name}",
+                    "agent_name": agent,
+                    "status": status,
+                    "conversation_id": status,
+                    "error_message": "it broke",
+                    "created_at": time,
+                }
+                for name, agent, time in (
+                    ("timeless", None, None),
+                    ("old", "A", ago(hours=2)),
+                    ("new", "A", ago(hours=1)),
+                )
+            )
+        )
+    stored.executions({"execution_id": "last", "agent_name": "B", "status": "running", "created_at": None})
+    stored.executions({"execution_id": "first", "agent_name": "B", "status": "failed", "created_at": ago(minutes=30)})
+
+    timeless = ["first", "failed new", "failed old", "failed timeless"]
+    assert timeless == ids(analytics.get_failed_executions(hours=None))
+    assert timeless[:2] == ids(analytics.get_failed_executions(hours=None, limit=2))
+    assert ["skipped new", "skipped old", "skipped timeless"] == ids(analytics.get_skipped_executions(hours=None))
+    assert ["running old", "running new"] == ids(analytics.get_conversation("running", limit=2))
+    assert "failed" == analytics.debug_why_agent_didnt_fire("B").status
+    assert ["first", "last"] == ids(analytics.debug_why_agent_didnt_fire("B").executions)
+    present = analytics.debug_why_agent_didnt_fire("A", "failed").agents_in_conversation
+    assert ["A", None] == [one.agent_name for one in present]
+    (group,) = analytics.get_failure_groups(hours=None, agent_name="A")
+    assert "failed new" == group.execution_id

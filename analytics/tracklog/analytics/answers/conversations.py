@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from tracklog.analytics.answers.executions import SUMMARY, completed
+from tracklog.analytics.answers.executions import SUMMARY, completed, newest
 from tracklog.analytics.query import Query, at_most, key
 from tracklog.analytics.record import Record
 from tracklog.ingester.schema import agent_executions
@@ -35,13 +35,8 @@ def get_conversation(conversation_id: str | UUID, limit: int = 1000) -> Query[li
     :param limit: At most so many, the newest; beyond it callers may be missing, and what they called is a root then.
     :return: For each its summary, `depth` (of a root: 0) and `start_ms`, since the first of all (None without a time).
     """
-    rows = yield (
-        select(*SUMMARY, *_MORE)
-        .where(_executions.conversation_id == key(conversation_id))
-        # PostgreSQL puts nulls first here and SQLite last; those that have no time are few.
-        .order_by(_executions.created_at.desc(), _executions.execution_id.desc())
-        .limit(at_most(limit))
-    )
+    chosen = select(*SUMMARY, *_MORE).where(_executions.conversation_id == key(conversation_id))
+    rows = yield from newest(chosen, limit)
     records = yield from completed(rows[::-1])
     records.sort(key=lambda record: record["created_at"] is None)
     return _nested(records)

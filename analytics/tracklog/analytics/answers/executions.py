@@ -132,12 +132,7 @@ def get_recent_executions(
         order = SORTS[sort].nulls_last(), _executions.created_at.desc().nulls_last(), _executions.execution_id
         rows = yield chosen.order_by(*order).limit(at_most(limit))
         return (yield from completed(rows))
-    rows = yield _newest(chosen.where(_executions.created_at.is_not(None)), limit)
-    if len(rows) < limit and when == Period():
-        # Lines of other programs may carry no time. PostgreSQL would sort their executions before all others, and an
-        # order that says otherwise finds no index, so they are asked for apart, and come last.
-        rows += yield _newest(chosen.where(_executions.created_at.is_(None)), limit - len(rows))
-    return (yield from completed(rows))
+    return (yield from completed((yield from newest(chosen, limit))))
 
 
 def get_executions(execution_ids: Iterable[str | UUID]) -> Query[dict[str, Record]]:
@@ -163,7 +158,7 @@ def get_failed_executions(
     `until`, with hours counted back from `until`.
     """
     chosen = _filtered(select(*COLUMNS), period(hours, since, until), vault_id=vault_id, agent_name=agent_name)
-    rows = yield _newest(chosen.where(_executions.status.in_(UNSUCCESSFUL)), limit)
+    rows = yield from newest(chosen.where(_executions.status.in_(UNSUCCESSFUL)), limit)
     return (yield from completed(rows))
 
 
@@ -178,7 +173,7 @@ def get_skipped_executions(
 ) -> Query[list[Record]]:
     """Give the executions whose agent decided not to respond, newest first."""
     chosen = _filtered(select(*COLUMNS), period(hours, since, until), vault_id=vault_id, agent_name=agent_name)
-    rows = yield _newest(chosen.where(_executions.status == ExecutionStatus.SKIPPED), limit)
+    rows = yield from newest(chosen.where(_executions.status == ExecutionStatus.SKIPPED), limit)
     return (yield from completed(rows))
 
 
@@ -259,5 +254,12 @@ def _filtered(
     return statement.where(*when.has(_executions.created_at))
 
 
-def _newest(statement: Select[Any], limit: int) -> Select[Any]:
-    return statement.order_by(_executions.created_at.desc(), _executions.execution_id.desc()).limit(at_most(limit))
+def newest(chosen: Select[Any], limit: int) -> Query[list[Record]]:
+    """Give the newest of some executions; those without a time, as lines of other programs may have none, come last."""
+    limit = at_most(limit)
+    time, order = _executions.created_at, _executions.execution_id.desc()
+    rows = yield chosen.where(time.is_not(None)).order_by(time.desc(), order).limit(limit)
+    if len(rows) < limit:
+        # PostgreSQL would sort them before all others, and an order that says otherwise finds no index.
+        rows += yield chosen.where(time.is_(None)).order_by(order).limit(limit - len(rows))
+    return rows

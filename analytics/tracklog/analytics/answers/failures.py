@@ -60,7 +60,7 @@ def get_failure_groups(
     for column, value in ((_executions.vault_id, vault_id), (_executions.agent_name, agent_name)):
         if value is not None:
             statement = statement.where(column == key(value))
-    rows = yield statement.order_by(_executions.created_at.desc(), _executions.execution_id.desc())
+    rows = yield statement.order_by(_executions.created_at.desc().nulls_last(), _executions.execution_id.desc())
     groups: dict[tuple[str | None, str], list[Record]] = {}
     for row in (yield from completed(rows)):
         groups.setdefault((row["error_type"], folded(row["error_message"])), []).append(row)

@@ -8,7 +8,7 @@ from sqlalchemy import Select, func, select
 
 from tracklog.analytics.answers.calls import calls_in_flight, is_going_on
 from tracklog.analytics.answers.endings import error_of, reached
-from tracklog.analytics.answers.executions import beside, completed
+from tracklog.analytics.answers.executions import beside, completed, newest
 from tracklog.analytics.answers.ingestion import get_ingestion, reservation
 from tracklog.analytics.query import Query, key
 from tracklog.analytics.record import Record
@@ -63,8 +63,8 @@ def debug_why_agent_didnt_fire(
     """
     agent_name = str(agent_name)
     name = key(agent_name)
-    rows = yield _newest(_EVIDENCE, name, conversation_id, vault_id, _MAX_EXECUTIONS)
-    successes = yield _newest(_EVIDENCE, name, conversation_id, vault_id, 1, status=ExecutionStatus.SUCCESS)
+    rows = yield from newest(_of(name, conversation_id, vault_id), _MAX_EXECUTIONS)
+    successes = yield from newest(_of(name, conversation_id, vault_id, ExecutionStatus.SUCCESS), 1)
     if successes and not any(row["execution_id"] == successes[0]["execution_id"] for row in rows):
         rows.append(successes[0])
     executions = yield from completed(rows)
@@ -81,7 +81,7 @@ def debug_why_agent_didnt_fire(
         call = decisive["call_in_flight"]
     else:
         status, call = "never_invoked", None
-        elsewhere = yield _newest(_EVIDENCE, name, None, None, 1)
+        elsewhere = yield from newest(_of(name), 1)
         last = next(iter((yield from completed(elsewhere))), None)
         if last is None:
             similar = _similar(agent_name, (yield from _agent_names()))
@@ -98,22 +98,20 @@ def debug_why_agent_didnt_fire(
     )
 
 
-def _newest(
-    columns: tuple[Any, ...],
+def _of(
     agent_name: str,
-    conversation_id: str | UUID | None,
-    vault_id: str | UUID | None,
-    limit: int,
+    conversation_id: str | UUID | None = None,
+    vault_id: str | UUID | None = None,
     status: ExecutionStatus | None = None,
 ) -> Select[Any]:
-    statement = select(*columns).where(beside(_executions.agent_name, conversation_id) == agent_name)
+    statement = select(*_EVIDENCE).where(beside(_executions.agent_name, conversation_id) == agent_name)
     if conversation_id is not None:
         statement = statement.where(_executions.conversation_id == key(conversation_id))
     if vault_id is not None:
         statement = statement.where(beside(_executions.vault_id, conversation_id) == key(vault_id))
     if status is not None:
         statement = statement.where(beside(_executions.status, conversation_id) == status)
-    return statement.order_by(_executions.created_at.desc(), _executions.execution_id.desc()).limit(limit)
+    return statement
 
 
 def _verdict(agent_name: str, execution: Record) -> tuple[str, str]:
@@ -153,7 +151,7 @@ def _agents_in(conversation_id: str | UUID) -> Query[list[Record]]:
         select(_executions.agent_name, _executions.status, func.count().label("count"))
         .where(_executions.conversation_id == key(conversation_id))
         .group_by(_executions.agent_name, _executions.status)
-        .order_by(_executions.agent_name, _executions.status)
+        .order_by(_executions.agent_name.nulls_last(), _executions.status)
     )
     agents: dict[str | None, Record] = {}
     for row in rows:
