@@ -5,6 +5,8 @@ import contextlib
 import datetime as dt
 import json
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +213,40 @@ def test_plain_sql(answered: str, statement: str, rows: list[tuple[Any, ...]]) -
         return
     with contextlib.closing(sqlite3.connect(answered.removeprefix("sqlite:///"))) as connection:
         assert connection.execute(statement.format(day_ago=DAY_AGO["sqlite"])).fetchall() == rows
+
+
+AGENTS = """
+import sys
+import structlog
+from tracklog.processors import configure, execution, extract, inject
+logs, room, vault, own = sys.argv[1:]
+configure(logs, console=False)
+with execution("A", conversation_id=room, vault_id=vault, execution_id=own):
+    structlog.get_logger().info("inside")
+    carried = inject()
+with extract(carried), execution("B"):
+    pass
+structlog.get_logger().info("outside", execution_id="c", agent_name="C", conversation_id=room, vault_id=vault)
+"""
+
+
+@pytest.mark.parametrize("length", [129, 256, 257, 5000])
+def test_ids_of_any_length_are_found_as_the_agent_gave_them(database: str, tmp_path: Path, length: int) -> None:
+    """Whether the tracker stated them or an ordinary line did, and by a child of another process."""
+    room, vault, own = (letter * length for letter in "rve")
+    subprocess.run([sys.executable, "-c", AGENTS, str(tmp_path), room, vault, own], check=True)
+
+    async def ingest() -> None:
+        async with Ingester([tmp_path], database) as ingester:
+            await ingester.run_once()
+
+    asyncio.run(ingest())
+    with ExecutionAnalytics(database) as analytics:
+        assert "fired_successfully" == analytics.debug_why_agent_didnt_fire("A", room, vault).status
+        executions = analytics.get_recent_executions(vault_id=vault, conversation_id=room)
+        assert {"A", "B", "C"} == {one.agent_name for one in executions}
+        assert 3 == len(analytics.get_conversation(room))
+        record = analytics.get_execution(own)
+        assert record is not None
+        assert "A" == record.agent_name
+        assert analytics.get_stage_timeline(own)

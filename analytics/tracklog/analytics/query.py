@@ -19,6 +19,7 @@ from tracklog.analytics.errors import StatementError
 from tracklog.analytics.record import Record
 from tracklog.ingester.database import is_unreachable
 from tracklog.ingester.decode import name_of
+from tracklog.processors.ids import id_text
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -140,6 +141,11 @@ def key(value: object) -> str:
     """
     text = _UNSTORABLE.sub("\ufffd", str(value))
     return name_of(text) or ""
+
+
+def execution_key(value: object) -> str:
+    """Give the text under which an execution's id is stored."""
+    return key(id_text(str(value)) or "")
 
 
 def unindexed(column: ColumnElement[str]) -> ColumnElement[str]:

@@ -14,10 +14,7 @@ import orjson
 
 from tracklog.ingester.remembered import Remembered
 from tracklog.ingester.shape import Shape, shape_of
-from tracklog.processors.line import MAX_ID_LENGTH, Kind
-
-_MAX_KEY_LENGTH: Final = 256
-"""Names longer than this are shortened: PostgreSQL refuses an index entry of more than 2.7 kB."""
+from tracklog.processors.line import MAX_ID_LENGTH, MAX_NAME_LENGTH, Kind, cut_name
 
 _INT64: Final = range(-(1 << 63), 1 << 63)
 _MOST: Final = _INT64[-1]
@@ -331,9 +328,7 @@ def name_of(value: Any) -> str | None:
     name = value if isinstance(value, str) else text_of(value)
     if not name:
         return None
-    if len(name) > _MAX_KEY_LENGTH:
-        return f"{name[:200]}…{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
-    return name
+    return name if len(name) <= MAX_NAME_LENGTH else cut_name(name)
 
 
 def integer_of(value: Any) -> int | None:

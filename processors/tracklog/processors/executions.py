@@ -11,7 +11,7 @@ from uuid import UUID
 
 from tracklog.processors.context import Activation, Entered
 from tracklog.processors.ids import execution_id as new_execution_id
-from tracklog.processors.ids import id_text
+from tracklog.processors.ids import id_text, name_text
 from tracklog.processors.line import Kind
 from tracklog.processors.propagate import current_parent
 from tracklog.processors.run import Identity, Run, write_line
@@ -230,9 +230,9 @@ def begin(
         own,
         str(agent_name),
         method,
-        id_text(vault_id) or (around.vault_id if around is not None else None),
-        id_text(conversation_id) or (around.conversation_id if around is not None else None),
-        id_text(user_id) or (around.user_id if around is not None else None),
+        name_text(vault_id) or (around.vault_id if around is not None else None),
+        name_text(conversation_id) or (around.conversation_id if around is not None else None),
+        name_text(user_id) or (around.user_id if around is not None else None),
         parent,
         root,
         depth,
@@ -262,9 +262,10 @@ def pending(
                 "execution_id": execution_id,
                 "agent_name": str(agent_name),
                 "method": method,
-                "vault_id": id_text(vault_id) or (around.vault_id if around is not None else None),
-                "conversation_id": id_text(conversation_id) or (around.conversation_id if around is not None else None),
-                "user_id": id_text(user_id) or (around.user_id if around is not None else None),
+                "vault_id": name_text(vault_id) or (around.vault_id if around is not None else None),
+                "conversation_id": name_text(conversation_id)
+                or (around.conversation_id if around is not None else None),
+                "user_id": name_text(user_id) or (around.user_id if around is not None else None),
                 "parent_execution_id": around.execution_id if around is not None else None,
                 "call_reason": call_reason,
             },

@@ -6,7 +6,7 @@ import secrets
 import time
 from uuid import UUID
 
-from tracklog.processors.line import MAX_ID_LENGTH
+from tracklog.processors.line import MAX_ID_LENGTH, cut_name
 
 
 def execution_id() -> str:
@@ -34,7 +34,7 @@ def short_id() -> str:
 
 
 def id_text(value: str | UUID | None) -> str | None:
-    """Give an id as text; one that is too long for a line is cut, and told from others by a hash.
+    """Give an execution's id as text; one that is too long for a line is cut, and told from others by a hash.
 
     >>> id_text("e1"), len(id_text("x" * 200) or ""), id_text("x" * 200) == id_text("x" * 201)
     ('e1', 128, False)
@@ -47,5 +47,15 @@ def id_text(value: str | UUID | None) -> str | None:
             digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
             text = f"{text[: MAX_ID_LENGTH - 33]}~{digest}"
         return text or None
+    except Exception:  # noqa: BLE001
+        return None
+
+
+def name_text(value: str | UUID | None) -> str | None:
+    """Give the id of something else as text, such as a conversation's; see `cut_name`."""
+    if value is None:
+        return None
+    try:
+        return cut_name(str(value)) or None
     except Exception:  # noqa: BLE001
         return None

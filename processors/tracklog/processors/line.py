@@ -1,9 +1,10 @@
 """The line format: what stands on one line of a log, by which names.
 
 One JSON object a line, UTF-8, flat, ended by ``\\n``. This module is the contract between the writer and every reader;
-it has names and limits only.
+it has names and limits only, and how a name over its limit is cut.
 """
 
+import hashlib
 from enum import StrEnum
 from typing import Final
 
@@ -18,6 +19,20 @@ MAX_LINE_BYTES: Final = 8 << 20
 
 MAX_ID_LENGTH: Final = 128
 """Longest `execution_id`, in characters."""
+
+MAX_NAME_LENGTH: Final = 256
+"""Longest name and other id, in characters: PostgreSQL refuses an index entry of more than 2.7 kB."""
+
+
+def cut_name(name: str) -> str:
+    """Cut a name that is too long, and tell it from others by its hash; alike by who writes, ingests and asks.
+
+    >>> cut_name("a"), len(cut_name("x" * 300)), cut_name("x" * 300) == cut_name("x" * 301)
+    ('a', 217, False)
+    """
+    if len(name) <= MAX_NAME_LENGTH:
+        return name
+    return f"{name[:200]}…{hashlib.blake2b(name.encode('utf-8', 'replace'), digest_size=8).hexdigest()}"
 
 
 class Kind(StrEnum):

@@ -8,13 +8,17 @@ from typing import Any, Final, Self, TypeVar
 from urllib.parse import parse_qsl, quote
 
 from tracklog.processors.context import Activation, current_activation
-from tracklog.processors.line import MAX_ID_LENGTH
+from tracklog.processors.line import MAX_ID_LENGTH, MAX_NAME_LENGTH
 from tracklog.processors.run import Identity
 
 HEADER: Final = "tracklog-context"
 VARIABLE: Final = "TRACKLOG_CONTEXT"
 
-_LONGEST: Final = 8192
+_LONGEST_IDS: Final = dict.fromkeys(("execution_id", "root"), MAX_ID_LENGTH) | dict.fromkeys(
+    ("vault_id", "conversation_id", "user_id"), MAX_NAME_LENGTH
+)
+
+_LONGEST: Final = 16_384
 """Characters of a value that is believed: five ids fit, whatever their letters; an attack's megabyte does not."""
 
 C = TypeVar("C", bound=MutableMapping[str, str])
@@ -130,8 +134,8 @@ def _parse(text: str) -> RemoteParent:
     fields = dict(parse_qsl(text, separator=";"))
     ids = {
         name: value
-        for name in ("execution_id", "root", "vault_id", "conversation_id", "user_id")
-        if (value := fields.get(name)) and len(value) <= MAX_ID_LENGTH and value.isprintable()
+        for name, longest in _LONGEST_IDS.items()
+        if (value := fields.get(name)) and len(value) <= longest and value.isprintable()
     }
     depth = fields.get("depth", "")
     if "execution_id" not in ids:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Select, func, select
 
-from tracklog.analytics.query import Query, chunks, key
+from tracklog.analytics.query import Query, chunks, execution_key
 from tracklog.analytics.record import Record
 from tracklog.ingester.schema import agent_executions, agent_llm_calls
 from tracklog.processors.states import ExecutionStatus
@@ -50,9 +50,9 @@ def get_llm_interactions(execution_id: str | UUID) -> Query[Record]:
     The fields are None when there was no call. `status` is ``success``, ``failed``, ``in_flight``, or ``unanswered``
     when the execution ended before its call did.
     """
-    rows = yield calls_of(key(execution_id))
+    rows = yield calls_of(execution_key(execution_id))
     executions = agent_executions.c
-    states = yield select(executions.status).where(executions.execution_id == key(execution_id))
+    states = yield select(executions.status).where(executions.execution_id == execution_key(execution_id))
     going_on = bool(states) and is_going_on(states[0]["status"])
     calls = [interaction(row, going_on=going_on) for row in rows]
     last = calls[-1] if calls else Record(dict.fromkeys(_FIELDS))

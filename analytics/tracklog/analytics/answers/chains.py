@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from tracklog.analytics.query import Query, chunks, key
+from tracklog.analytics.query import Query, chunks, execution_key
 from tracklog.analytics.record import Record
 from tracklog.ingester.schema import agent_call_chains, agent_executions
 
@@ -27,7 +27,7 @@ def get_execution_call_chain(execution_id: str | UUID) -> Query[list[Record]]:
         three of the child. Parents stand before their children, and siblings in the order they came. What is not known
         of an execution, because its lines are missing, is None.
     """
-    own = key(execution_id)
+    own = execution_key(execution_id)
     path = yield from _path_to(own)
     below = yield from _below(own, seen={link["parent_execution_id"] for link in path} | {own})
     ids = {link[name] for link in (*path, *below) for name in ("parent_execution_id", "child_execution_id")}

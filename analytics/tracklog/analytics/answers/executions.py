@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, UnaryExpression, select
 
 from tracklog.analytics.answers.calls import calls_in_flight, calls_of, interaction, is_going_on
 from tracklog.analytics.answers.endings import explain
-from tracklog.analytics.query import Period, Query, at_most, chunks, key, period, unindexed
+from tracklog.analytics.query import Period, Query, at_most, chunks, execution_key, key, period, unindexed
 from tracklog.analytics.record import Record
 from tracklog.ingester.schema import agent_call_chains, agent_execution_logs, agent_executions, tracklog_sources
 from tracklog.processors.states import ExecutionStatus
@@ -52,7 +52,7 @@ def get_execution(execution_id: str | UUID) -> Query[Record | None]:
 
     A crashed execution, and one given up on, wrote no error: `error_type` and `error_message` then say what is known.
     """
-    rows = yield select(*COLUMNS).where(_executions.execution_id == key(execution_id))
+    rows = yield select(*COLUMNS).where(_executions.execution_id == execution_key(execution_id))
     records = yield from completed(rows)
     return records[0] if records else None
 
@@ -138,7 +138,7 @@ def get_recent_executions(
 def get_executions(execution_ids: Iterable[str | UUID]) -> Query[dict[str, Record]]:
     """Give the records of executions by their ids, without their payloads; an id that nothing has is left out."""
     found: list[Record] = []
-    for ids in chunks(dict.fromkeys(map(key, execution_ids))):
+    for ids in chunks(dict.fromkeys(map(execution_key, execution_ids))):
         found += yield select(*SUMMARY, *_BELONGING).where(_executions.execution_id.in_(ids))
     return {record["execution_id"]: record for record in (yield from completed(found))}
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, Text, and_, cast, exists, func, not_, or_, select, tuple_
 
-from tracklog.analytics.query import Query, at_most, chunks, key
+from tracklog.analytics.query import Query, at_most, chunks, execution_key, key
 from tracklog.analytics.record import Record
 from tracklog.ingester.schema import agent_execution_logs, agent_executions, agent_llm_calls, tracklog_sources
 from tracklog.processors.line import Kind
@@ -33,7 +33,7 @@ def get_log_lines(execution_ids: Sequence[str | UUID]) -> Query[list[Record]]:
         it stands.
     """
     rows: list[Record] = []
-    for ids in chunks(dict.fromkeys(map(key, execution_ids))):
+    for ids in chunks(dict.fromkeys(map(execution_key, execution_ids))):
         rows += yield _placed().where(_logs.execution_id.in_(ids))
     rows.sort(key=_order)
     return rows

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import func, literal, select, union_all
 
-from tracklog.analytics.query import Query, at_most, chunks, key
+from tracklog.analytics.query import Query, at_most, chunks, execution_key
 from tracklog.ingester.schema import agent_executions
 
 _MINIMUM: Final = 8
@@ -21,7 +21,7 @@ _LAST_CHARACTER: Final = "\U0010ffff"
 def resolve_prefix(prefix: str | UUID, limit: int = 10) -> Query[list[str]]:
     """Give the ids that begin with `prefix`, in their order, at most `limit`; an id that equals it is given alone."""
     ids = agent_executions.c.execution_id
-    begin = key(prefix)
+    begin = execution_key(prefix)
     if not begin:
         return []
     rows = yield (
@@ -36,7 +36,7 @@ def shortest_prefixes(execution_ids: Iterable[str | UUID]) -> Query[dict[str, st
     """Give for each id its shortest beginning, of 8 characters or more, that no other execution's id has."""
     ids = agent_executions.c.execution_id
     shortest: dict[str, str] = {}
-    for chunk in chunks(dict.fromkeys(key(one) for one in execution_ids), _SELECTS):
+    for chunk in chunks(dict.fromkeys(map(execution_key, execution_ids)), _SELECTS):
         # Only the neighbours in the order of ids can share the most; each is one step in the primary key's index.
         rows = yield union_all(
             *(

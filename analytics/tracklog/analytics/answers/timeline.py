@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from tracklog.analytics.query import Query, key
+from tracklog.analytics.query import Query, execution_key
 from tracklog.analytics.record import Record
 from tracklog.ingester.schema import agent_execution_logs
 
@@ -30,7 +30,7 @@ def get_stage_timeline(execution_id: str | UUID) -> Query[list[Record]]:
             logs.writer,
             logs.seq,
         )
-        .where(logs.execution_id == key(execution_id))
+        .where(logs.execution_id == execution_key(execution_id))
         .order_by(logs.timestamp.nulls_last(), logs.writer, logs.seq)
     )
     return staged(rows)

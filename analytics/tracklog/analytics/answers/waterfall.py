@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from tracklog.analytics.answers.calls import interaction, is_going_on
 from tracklog.analytics.answers.chains import get_execution_call_chain
 from tracklog.analytics.answers.executions import SUMMARY, completed
-from tracklog.analytics.query import Query, chunks, key
+from tracklog.analytics.query import Query, chunks, execution_key
 from tracklog.analytics.record import Record
 from tracklog.ingester.schema import agent_execution_logs, agent_executions, agent_llm_calls
 from tracklog.processors.line import Kind
@@ -41,7 +41,7 @@ def get_waterfall(execution_id: str | UUID) -> Query[Record | None]:
         Without any time, `started_at` and `start_ms` are None. `critical` names the places in `spans` that took the
         most of the path, the greatest first.
     """
-    own = key(execution_id)
+    own = execution_key(execution_id)
     chain = yield from get_execution_call_chain(own)
     above = next((place for place, link in enumerate(chain, start=1) if link["child_execution_id"] == own), 0)
     links = chain[above:]
