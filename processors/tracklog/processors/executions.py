@@ -1,5 +1,6 @@
 """Track an execution: `execution` around a block or on a function, and `pending` for an agent that was selected."""
 
+import asyncio
 import contextlib
 import functools
 import inspect
@@ -152,6 +153,7 @@ class execution:  # noqa: N801
             tracked = self.start(getattr(function, "__name__", None))
             generator = function(*args, **kwargs)
             step: Callable[[], Any] = functools.partial(generator.asend, None)
+            left: BaseException | None = None
             try:
                 while True:
                     with _Active(tracked):
@@ -168,9 +170,12 @@ class execution:  # noqa: N801
                             await generator.aclose()
                         raise
                     except BaseException as error:  # noqa: BLE001
+                        # Who waits for its next value is cancelled there. Here nobody waits: it was left, and whoever
+                        # was to close it is cancelled at the end of the loop.
+                        left = error if isinstance(error, asyncio.CancelledError) else None
                         step = functools.partial(generator.athrow, error)
             except BaseException as error:
-                tracked.finish(error)
+                tracked.finish(None if error is left else error)
                 raise
 
         return run
