@@ -77,7 +77,7 @@ def test_it_is_pruned_while_a_late_line_of_it_is_committed(
     with path.open("r+b") as file:
         file.seek(len(before))
         file.write(line)
-    look, pruning = commit._pruned, list[asyncio.Task[int]]()
+    look, pruning = commit.pruned, list[asyncio.Task[int]]()
 
     async def look_and_prune(transaction: commit.Transaction, executions: Sequence[Any]) -> set[str]:
         found = await look(transaction, executions)
@@ -87,7 +87,7 @@ def test_it_is_pruned_while_a_late_line_of_it_is_committed(
         return found
 
     async def ingest_and_prune() -> None:
-        monkeypatch.setattr(commit, "_pruned", look_and_prune)
+        monkeypatch.setattr(commit, "pruned", look_and_prune)
         async with Ingester([logs], postgres_database, host=kept.HOST) as ingester:
             if late == "mended":
                 assert Retried(settled=1, refused=1) == await retry(ingester._store)

@@ -76,7 +76,8 @@ def test_what_was_pruned_stays_away(database: str, logs: Path) -> None:
     """Though its lines are in the files."""
     kept.ingest(database, logs)
     kept.with_store(database, lambda store: prune(store, START + dt.timedelta(seconds=30)))
-    rebuilt(database, logs)
+    result = rebuilt(database, logs)
+    assert (3, 3) == (result.executions, result.pruned)
     assert [("b1",), ("b2",), ("f1",)] == kept.query(
         database, "SELECT execution_id FROM agent_executions ORDER BY execution_id"
     )

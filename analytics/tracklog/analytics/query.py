@@ -92,7 +92,8 @@ def _rows(result: CursorResult[Any], limit: int | None = None) -> list[Record]:
             times += 1
             unique = f"{name}_{times}"
         names.append(unique)
-    rows = result.fetchall() if limit is None else result.fetchmany(limit)
+    # SQLite's driver takes no rows for all of them.
+    rows = result.fetchall() if limit is None else result.fetchmany(limit) if limit else []
     return [Record(zip(names, row, strict=True)) for row in rows]
 
 

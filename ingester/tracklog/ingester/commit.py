@@ -116,8 +116,8 @@ async def begin(transaction: Transaction, rows: Rows, apart: Set[str]) -> set[st
     """
     await transaction.fetch(TAKE_PART, ())
     executions, calls, logs = _in_order(rows, apart)
-    pruned = await _pruned(transaction, executions)
-    executions, calls = ([row for row in some if row[0] not in pruned] for some in (executions, calls))
+    gone = await pruned(transaction, executions)
+    executions, calls = ([row for row in some if row[0] not in gone] for some in (executions, calls))
     copied = await _copy_new(transaction, executions, calls)
     await _insert_logs(transaction, [row for row in logs if row[0] in copied], repeating=False)
     return copied
@@ -164,8 +164,8 @@ async def add(
     if not rows.executions:
         return repeating
     executions, calls, logs = _in_order(rows, begun)
-    if pruned := await _pruned(transaction, executions):
-        executions, calls, logs = ([row for row in some if row[0] not in pruned] for some in (executions, calls, logs))
+    if gone := await pruned(transaction, executions):
+        executions, calls, logs = ([row for row in some if row[0] not in gone] for some in (executions, calls, logs))
     touched = sorted([*begun, *(row[0] for row in executions)])
     if copied := await _copy_new(transaction, executions, calls):
         executions, calls = ([row for row in some if row[0] not in copied] for some in (executions, calls))
@@ -188,7 +188,8 @@ def _in_order(rows: Rows, apart: Set[str]) -> Iterable[Sequence[Values]]:
         yield sorted([row for row in some if row[0] not in apart] if apart else some)
 
 
-async def _pruned(transaction: Transaction, executions: Sequence[Values]) -> set[str]:
+async def pruned(transaction: Transaction, executions: Sequence[Values]) -> set[str]:
+    """Give those of some executions that were pruned."""
     return {execution_id for (execution_id,) in await transaction.fetch(_PRUNED, [row[0] for row in executions])}
 
 

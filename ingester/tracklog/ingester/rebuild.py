@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import Table, Text, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tracklog.ingester import bulk, schema
+from tracklog.ingester import bulk, commit, schema
 from tracklog.ingester.fold import LOG_COLUMNS, Rows
 from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS
 from tracklog.ingester.prune import delete_executions
@@ -35,6 +35,8 @@ class Rebuilt:
     files: int = 0
     lines: int = 0
     executions: int = 0
+    pruned: int = 0
+    """Executions of these files that had been pruned, and were left out."""
     kept: int = 0
     """Executions with lines that are in no file here, which were kept as they were and brought up to the files."""
 
@@ -73,7 +75,9 @@ async def _take_over(store: Store, connection: AsyncConnection, files: AsyncConn
         await delete_executions(connection, ids)
     await _note_writers(connection, files)
     async for rows in _rows(files):
-        result.executions += len(rows.executions)
+        pruned = len(await commit.pruned(bulk.Transaction(connection), rows.executions))
+        result.pruned += pruned
+        result.executions += len(rows.executions) - pruned
         await store.add(connection, rows, now)
     await bulk.update(
         connection, schema.agent_executions, "execution_id", ("verdict", "verdict_key", "verdict_at"), verdicts

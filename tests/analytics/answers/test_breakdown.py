@@ -80,3 +80,9 @@ def test_by_model(stored: Stored, analytics: ExecutionAnalytics) -> None:
     )
     assert ("other", 1, None) == (second.model, second.total_calls, second.p95_latency_ms)
     assert 3 == len(analytics.performance_by_model(hours=None))
+
+
+def test_a_dimension_that_there_is_not(analytics: ExecutionAnalytics) -> None:
+    """Models have a question of their own."""
+    with pytest.raises(ValueError, match="one of method, hour"):
+        analytics.performance_by("model")  # type: ignore[arg-type]

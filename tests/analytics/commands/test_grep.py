@@ -146,7 +146,6 @@ def test_a_database_that_is_away(search: Searcher) -> None:
     ("arguments", "message"),
     [
         (("call(",), "with -F it is taken as it is"),
-        (("a", "/nowhere"), "there is no /nowhere"),
         (("a", "-F", "-e"), "contradict"),
         (("a", "x", "--in", "db"), "leave out PATH"),
         (("a", "--since", "soon"), "is no moment"),
@@ -155,3 +154,8 @@ def test_a_database_that_is_away(search: Searcher) -> None:
 def test_wrong_usage(search: Searcher, arguments: tuple[str, ...], message: str) -> None:
     """It is said what to do."""
     assert message in " ".join(search.run("grep", *arguments, code=2).stderr.split())
+
+
+def test_a_path_that_is_not_there(search: Searcher) -> None:
+    """It is named, with the exit code that says so."""
+    assert "there is no /nowhere" in search.run("grep", "a", "/nowhere", code=3).stderr

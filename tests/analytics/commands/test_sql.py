@@ -67,6 +67,29 @@ def test_statements_of_a_pipe(url: str) -> None:
     assert '{"one":1}\n{"many":1}\n' == text(url, "--format", "jsonl", given=given)
 
 
+def test_statements_with_semicolons_of_their_own(postgres_database: str) -> None:
+    """PostgreSQL has more sorts of texts; what only comments is no statement."""
+    Stored(postgres_database)
+    given = "SELECT $$a;b$$ AS x;\nSELECT $q$;$$;$q$ AS x; SELECT E'it\\';' AS x /* ; */; -- the end;\n"
+    printed = text(postgres_database, "--format", "jsonl", given=given)
+    assert [{"x": "a;b"}, {"x": ";$$;"}, {"x": "it';"}] == [json.loads(line) for line in printed.splitlines()]
+
+
+def test_sums_are_numbers(url: str) -> None:
+    """Also those that PostgreSQL has as decimals."""
+    statement = "SELECT SUM(x) AS s, AVG(x) AS a FROM (SELECT CAST(1 AS bigint) AS x UNION SELECT 4) AS t"
+    assert [{"s": 5, "a": 2.5}] == json.loads(text(url, statement, "--json"))
+
+
+def test_at_most_so_many_rows(url: str) -> None:
+    """None is a number too."""
+    with ExecutionAnalytics(url) as analytics:
+        statement = "SELECT execution_id FROM agent_executions"
+        assert [0, 1, 2] == [len(analytics.run_sql(statement, limit)) for limit in (0, 1, None)]
+        with pytest.raises(ValueError, match="limit"):
+            analytics.run_sql(statement, -1)
+
+
 def test_columns_of_the_same_name(url: str) -> None:
     """No column is lost where two have the same name."""
     assert [{"x": 1, "x_2": 2, "x_3": 3}] == json.loads(text(url, "SELECT 1 AS x, 2 AS x, 3 AS x", "--json"))

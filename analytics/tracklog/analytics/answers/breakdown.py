@@ -1,13 +1,15 @@
 """Measure executions by method or hour, and LLM calls by model."""
 
 import datetime as dt
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from tracklog.analytics.answers.measured import measure
 from tracklog.analytics.answers.performance import report
 from tracklog.analytics.query import Query, period
 from tracklog.analytics.record import Record
+
+_DIMENSIONS: Final = ("method", "hour")
 
 
 def performance_by(
@@ -24,7 +26,10 @@ def performance_by(
     :return: Each report with `agent_name` and `method`, those with the most executions first, or with `hour`, when it
         began (None for executions without a time, which come last), in their order; hours without executions are left
         out.
+    :raises ValueError: There is no such dimension.
     """
+    if dimension not in _DIMENSIONS:
+        raise ValueError(f"dimension must be one of {', '.join(_DIMENSIONS)}, not {dimension!r}")
     when = period(hours, since, until)
     if dimension == "hour":
         by_hour = yield from measure(agent_name, vault_id, when, "hour")

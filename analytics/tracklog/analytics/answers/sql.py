@@ -1,6 +1,6 @@
 """Answer what somebody asks in SQL."""
 
-from tracklog.analytics.query import Plain, Query
+from tracklog.analytics.query import Plain, Query, at_most
 from tracklog.analytics.record import Record
 
 
@@ -13,5 +13,6 @@ def run_sql(statement: str, limit: int | None = None) -> Query[list[Record]]:
     :param limit: At most so many rows; all without.
     :return: The rows; of columns of the same name the later ones are numbered: ``id``, ``id_2``.
     :raises StatementError: The database refuses it.
+    :raises ValueError: `limit` is negative or no whole number.
     """
-    return (yield Plain(statement, limit))
+    return (yield Plain(statement, None if limit is None else at_most(limit)))

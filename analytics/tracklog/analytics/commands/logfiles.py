@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def log_files(asked: Asked, known: Known, paths: Sequence[str]) -> Iterator[tuple[str, os.stat_result]]:
     """Give the log files below some paths, or below those that this host's ingester follows.
 
-    :raises click.UsageError: No path is named, and none is known; or one is not there.
+    :raises click.UsageError: No path is named, and none is known.
+    :raises SourceNotFoundError: One that is named is not there.
     """
     for found in discovery_of(asked, known, paths).scan():
         yield found.path, found.status
@@ -27,15 +28,17 @@ def log_files(asked: Asked, known: Known, paths: Sequence[str]) -> Iterator[tupl
 def discovery_of(asked: Asked, known: Known, paths: Sequence[str]) -> "Discovery":
     """Give what scans for the log files below some paths, or below those that this host's ingester follows.
 
-    :raises click.UsageError: No path is named, and none is known; or one is not there.
+    :raises click.UsageError: No path is named, and none is known.
+    :raises SourceNotFoundError: One that is named is not there.
     """
     from tracklog.ingester.discover import Discovery
+    from tracklog.ingester.errors import SourceNotFoundError
 
     chosen = list(paths) or _followed(known)
     discovery = Discovery(chosen, complain, _database_file(asked))
     if missing := discovery.missing():
         if paths:
-            raise click.UsageError(f"there is no {' and no '.join(missing)}")
+            raise SourceNotFoundError(f"there is no {' and no '.join(missing)}")
         discovery = Discovery([path for path in chosen if path not in missing], complain, _database_file(asked))
     return discovery
 

@@ -33,7 +33,8 @@ def command(asked: Asked, paths: tuple[str, ...], host: str | None) -> None:
         print_json(dataclasses.asdict(result))
         return
     kept = f"; kept {units.plural(result.kept, 'execution')} of files that are gone" if result.kept else ""
+    pruned = f"; left {units.plural(result.pruned, 'pruned execution')} out" if result.pruned else ""
     click.echo(
         f"Made {units.plural(result.executions, 'execution')} anew from {units.plural(result.lines, 'line')} of"
-        f" {units.plural(result.files, 'file')}{kept}."
+        f" {units.plural(result.files, 'file')}{kept}{pruned}."
     )

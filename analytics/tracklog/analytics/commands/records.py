@@ -34,9 +34,11 @@ def print_records(records: Sequence[Mapping[str, Any]], form: Format, fields: Se
 
 
 def _chosen(records: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> list[dict[str, Any]]:
-    unknown = [name for name in fields if records and all(_value(record, name) is _ABSENT for record in records)]
+    known = _names(records)
+    # What is within one differs from record to record, and none of these may have it.
+    unknown = [name for name in fields if records and name not in known and name.partition(".")[0] not in known]
     if unknown:
-        raise click.UsageError(f"there is no field {unknown[0]!r}; there are {', '.join(_names(records))}")
+        raise click.UsageError(f"there is no field {unknown[0]!r}; there are {', '.join(known)}")
     return [
         {name: None if (value := _value(record, name)) is _ABSENT else value for name in fields} for record in records
     ]

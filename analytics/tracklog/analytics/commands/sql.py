@@ -1,7 +1,7 @@
 """The command `sql`: a statement, several from a file, or a prompt."""
 
 import os
-import sqlite3
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -49,7 +49,8 @@ def command(asked: Asked, statement: str | None, no_pager: bool) -> None:
         if statement is None and sys.stdin.isatty():
             _prompt(asked, analytics, no_pager=no_pager)
             return
-        asked_for = list(statements(sys.stdin.read() if statement is None else statement))
+        asked_for, rest = statements(sys.stdin.read() if statement is None else statement)
+        asked_for += [rest] if rest else []
         if not asked_for:
             raise click.UsageError("there is no statement; write for example: tracklog sql 'SELECT …'")
         with paged(no_pager=no_pager):
@@ -57,23 +58,37 @@ def command(asked: Asked, statement: str | None, no_pager: bool) -> None:
                 _answer(asked, analytics, one)
 
 
-def statements(text: str) -> Iterator[str]:
-    """Cut a text into its statements, each without the semicolon that ends it.
+def statements(text: str) -> tuple[list[str], str]:
+    """Cut a text into its statements, each without the semicolon that ends it, and what follows the last one.
 
-    >>> list(statements("SELECT ';'; -- why;\\n SELECT 2"))
-    ["SELECT ';'", '-- why;\\n SELECT 2']
+    >>> statements("SELECT ';'; -- why;\\n SELECT $$a;b$$; ")
+    (["SELECT ';'", '-- why;\\n SELECT $$a;b$$'], '')
+    >>> statements("SELECT 1; SELECT 'a;")
+    (['SELECT 1'], "SELECT 'a;")
     """
-    begun = ""
-    for part in text.split(";"):
-        begun += part
-        if sqlite3.complete_statement(f"{begun};"):
-            if begun.strip():
-                yield begun.strip()
-            begun = ""
-        else:
-            begun += ";"
-    if begun.rstrip("; \t\n"):
-        yield begun.removesuffix(";").strip()
+    cut, begun, says_something = [], "", False
+    for token in _TOKENS.finditer(text):
+        if token[0] != ";":
+            begun += token[0]
+            says_something = says_something or not (token["comment"] or token[0].isspace())
+            continue
+        if says_something:
+            cut.append(begun.strip())
+        begun, says_something = "", False
+    return cut, begun.strip() if says_something else ""
+
+
+_TOKENS: Final = re.compile(
+    r"""
+    (?P<comment> --[^\n]* | /\*.*?(?:\*/|\Z) )
+    | (?<!\w)[eE]'(?:[^'\\]|\\.|'')*(?:'|\Z)  # As PostgreSQL has texts with escapes.
+    | '(?:[^']|'')*(?:'|\Z) | "(?:[^"]|"")*(?:"|\Z) | `[^`]*(?:`|\Z)
+    | (?<!\w)\$(?P<tag>[^\W\d]\w*|)\$.*?(?:\$(?P=tag)\$|\Z)
+    | ; | \s+ | \w+ | .
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""What a semicolon in it ends nothing, on either database."""
 
 
 def _answer(asked: Asked, analytics: "ExecutionAnalytics", statement: str) -> None:
@@ -130,10 +145,11 @@ def _prompt(asked: Asked, analytics: "ExecutionAnalytics", *, no_pager: bool) ->
             begun = f"{begun}\n{line}" if begun else line.strip()
             if begun in (".quit", ".exit", "quit", "exit"):
                 return
-            if begun.startswith(".") or sqlite3.complete_statement(begun):
-                for one in statements(begun):
-                    _try(asked, analytics, one, no_pager=no_pager)
-                begun = ""
+            if begun.startswith("."):
+                begun += ";"
+            asked_for, begun = statements(begun)
+            for one in asked_for:
+                _try(asked, analytics, one, no_pager=no_pager)
 
 
 def _try(asked: Asked, analytics: "ExecutionAnalytics", statement: str, *, no_pager: bool) -> None:

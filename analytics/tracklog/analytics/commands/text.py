@@ -3,6 +3,7 @@
 import os
 import re
 import unicodedata
+from decimal import Decimal
 from typing import Any, Final
 
 import orjson
@@ -78,7 +79,7 @@ def as_json(value: Any, *, indent: bool = False) -> bytes:
     """
     options = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
     try:
-        written = orjson.dumps(value, option=options)
+        written = orjson.dumps(value, option=options, default=_number)
     except orjson.JSONEncodeError:
         # orjson reads four times as deep a nesting as it writes.
         import json
@@ -86,6 +87,13 @@ def as_json(value: Any, *, indent: bool = False) -> bytes:
         text = json.dumps(value, ensure_ascii=False, indent=2 if indent else None, default=_plain)
         written = text.encode("utf-8", "backslashreplace")
     return _STEERS.sub(lambda match: b"\\u%04x" % ord(match[0].decode()), written)
+
+
+def _number(value: Any) -> int | float | str:
+    """Give what PostgreSQL sums up as a number."""
+    if not isinstance(value, Decimal):
+        return str(value)
+    return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
 
 
 def _plain(value: Any) -> str:
