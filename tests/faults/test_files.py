@@ -145,6 +145,29 @@ def test_names_that_are_no_text(database: str, ingest: Ingest, logs: Path, recor
     record(compare_files(database, logs))
 
 
+@pytest.mark.parametrize("ingested_again", [True, False])
+def test_a_file_that_was_away(
+    database: str, nursery: Nursery, logs: Path, tmp_path: Path, record: Record, ingested_again: bool
+) -> None:
+    """It comes back below a running ingester that has never seen it: each of its lines counts once."""
+    hand, other = Hand("w"), Hand("v")
+    (logs / "a.log").write_bytes(hand.lines(3000))
+    (logs / "stays.log").write_bytes(other.lines(3))
+    nursery.run("ingest", "--once", logs, "--db", database)
+    (logs / "a.log").rename(tmp_path / "a.log")
+    if ingested_again:
+        nursery.run("ingest", "--once", logs, "--db", database)
+    with running(nursery, "ingest", logs, "--db", database) as child:
+        (logs / "b.log").write_bytes(other.lines(3))
+        until_read(database, logs)
+        (tmp_path / "a.log").rename(logs / "a.log")
+        with (logs / "a.log").open("ab") as file:
+            file.write(hand.lines(3))
+        until_read(database, logs)
+        assert 0 == end(child)
+    record(compare_files(database, logs))
+
+
 def test_a_path_that_is_no_text(database: str, nursery: Nursery, tmp_path: Path, record: Record) -> None:
     """A directory whose name is no UTF-8 is followed like others."""
     logs = tmp_path / os.fsdecode(b"logs-\xff")

@@ -639,3 +639,29 @@ def test_a_compressed_files_last_line_needs_no_newline(database: str, tmp_path: 
         assert 2 == len(await rows_of(database, "agent_execution_logs"))
 
     asyncio.run(run())
+
+
+def test_files_that_are_gone_are_forgotten(
+    sqlite_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that logs into a new file each minute fills no memory."""
+    monkeypatch.setattr(files, "_LINGER_SECONDS", -1)
+
+    async def run() -> None:
+        async with Ingester([tmp_path], sqlite_database) as ingester:
+            held = ingester._files
+            for number in range(1200):
+                name = f"a{number}" if number % 2 else f"a{number}.log"  # Half of them are told by their beginning.
+                (tmp_path / name).write_bytes(dumps(stamped(f"w{number}", 1, execution_id="x")))
+                if number % 30 == 29:
+                    await ingester.run_once()
+                    for path in tmp_path.glob("a*"):
+                        path.unlink()
+                    held.scan()
+            assert 1200 == len(await rows_of(sqlite_database, "tracklog_sources"))
+            assert len(held._known) < 600
+            assert not held._discovery._sniffed
+            await ingester._reload()
+            assert len(held._known) <= 30
+
+    asyncio.run(run())

@@ -213,7 +213,8 @@ def test_a_batch_is_committed_once(database: str) -> None:
                     [portion(first, second)], fold([event_of(stamped("w", 3, execution_id="z"))], "source").rows()
                 )
             assert ["x", "y"] == [row["execution_id"] for row in await rows_of(store, "agent_executions")]
-            assert {(2, 3): second} == await store.checkpoints()
+            assert {(2, 3): second} == await store.checkpoints([1, 2])
+            assert {} == await store.checkpoints([1])
 
     asyncio.run(run())
 

@@ -22,6 +22,7 @@ class Unread:
 
     path: str
     source_id: str
+    inode: int
     bytes: int
     """How many are behind the position; of a compressed file, its size."""
     end: int | None
@@ -43,7 +44,6 @@ class Backlog:
 
 async def backlog(store: Store, paths: Sequence[str]) -> Backlog:
     """Look at all files below some paths, and how far the database says they are read."""
-    known = await store.checkpoints()
     result = Backlog()
 
     def refuse(path: str, error: OSError) -> None:
@@ -51,7 +51,9 @@ async def backlog(store: Store, paths: Sequence[str]) -> Backlog:
 
     for path in (discovery := Discovery([os.path.abspath(path) for path in paths], refuse, store.file)).missing():
         result.unreadable[path] = os.strerror(2)
-    for file in discovery.scan():
+    files = list(discovery.scan())
+    known = await store.checkpoints(file.status.st_ino for file in files)
+    for file in files:
         result.files += 1
         result.bytes_total += file.status.st_size
         try:
@@ -74,7 +76,8 @@ async def wait(store: Store, backlog: Backlog, seconds: float) -> None:
     """Wait until what was there is read, however much is written meanwhile, or so long; what is read is taken out."""
     deadline = time.monotonic() + seconds
     while backlog.unread:
-        positions = {one.source_id: one for one in (await store.checkpoints()).values()}
+        known = await store.checkpoints(one.inode for one in backlog.unread)
+        positions = {one.source_id: one for one in known.values()}
         backlog.unread = [one for one in backlog.unread if not _is_read(one, positions.get(one.source_id))]
         if not backlog.unread or time.monotonic() >= deadline:
             return
@@ -90,17 +93,18 @@ def _is_read(one: Unread, checkpoint: Checkpoint | None) -> bool:
 def _look(source: Source, result: Backlog) -> None:
     behind = source.bytes_behind()
     checkpoint = source.checkpoint
+    inode = checkpoint.identity.inode
     if behind == 0:
         return
     if checkpoint.compression is not None:
-        result.unread.append(Unread(source.path, checkpoint.source_id, behind, None))
+        result.unread.append(Unread(source.path, checkpoint.source_id, inode, behind, None))
         return
     end = checkpoint.position + behind
     tail = min(behind, _unended(source.fileno(), end, behind))
     if tail:
         result.unended[source.path] = tail
     if behind > tail:
-        result.unread.append(Unread(source.path, checkpoint.source_id, behind - tail, end - tail))
+        result.unread.append(Unread(source.path, checkpoint.source_id, inode, behind - tail, end - tail))
 
 
 def _unended(descriptor: int, end: int, most: int) -> int:

@@ -53,6 +53,8 @@ class Discovery:
     """The SQLite file that this process writes. It must not be opened here: closing it again would let go of all the
     locks that SQLite holds on it (see "How To Corrupt An SQLite Database File", 2.2)."""
     _sniffed: dict[tuple[str, int], bool] = field(default_factory=dict)
+    _sniffed_before: dict[tuple[str, int], bool] = field(default_factory=dict)
+    """By the scan before this one; what neither has seen is forgotten."""
     _untouched: set[tuple[int, int]] = field(default_factory=set)
     _roots: tuple[str, ...] = ()
 
@@ -60,6 +62,7 @@ class Discovery:
         """Give every file once, whatever the number of its names."""
         # Before anything is opened: the database stays it under a log's name, and where it is named directly.
         self._untouched = self._inodes_of_database()
+        self._sniffed_before, self._sniffed = self._sniffed, {}
         self._roots = tuple(os.path.realpath(path) for path in self.paths)
         seen = set(self._untouched)
         for path in self.paths:
@@ -147,7 +150,7 @@ class Discovery:
         if status.st_size == 0 or _DATABASE_NAME.search(entry.name):
             return False
         key = entry.path, status.st_ino
-        known = self._sniffed.get(key)
+        known = self._sniffed_before.get(key)
         if known is None:
             try:
                 with open(entry.path, "rb") as file:
@@ -155,8 +158,8 @@ class Discovery:
             except OSError as error:
                 self.on_error(entry.path, error)
                 return False
-            if known is not None:
-                self._sniffed[key] = known
+        if known is not None:
+            self._sniffed[key] = known
         return known is True
 
 

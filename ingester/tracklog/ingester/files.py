@@ -52,6 +52,8 @@ class Files:
         self.host = host
         self.paths = [os.path.abspath(path) for path in paths]
         """What is followed, named as from everywhere, since the database is asked from anywhere."""
+        self._seen: set[_Inode] | None = None
+        """What the last scan found."""
         self.found = 0
         """How many files the last scan found."""
         self.found_bytes = 0
@@ -89,9 +91,16 @@ class Files:
         if missing := self.missing():
             raise SourceNotFoundError(f"there is no file or directory {missing[0]}; name the one that agents log to")
 
+    def inodes(self) -> set[int]:
+        """Give the inodes of all files that are there, or still open."""
+        if self._seen is None:
+            self._seen = {(file.status.st_dev, file.status.st_ino) for file in self._discovery.scan()}
+        return {inode for _, inode in self._seen | self._open.keys()}
+
     def scan(self) -> list[Source]:
         """Look for new files, renamed ones, and those that have changed since they were closed; give those opened."""
         self.found = self.found_bytes = self.left = 0
+        self._unreadable.clear()
         limit = _most_open()
         seen: set[_Inode] = set()
         opened = []
@@ -110,7 +119,18 @@ class Files:
             elif (source := self._take(inode, file)) is not None:
                 opened.append(source)
         self._let_go_of_deleted(seen)
+        self._forget_all_but(seen)
         return opened
+
+    def _forget_all_but(self, seen: set[_Inode]) -> None:
+        """Forget what is known of files that are gone: over months there are many more of them than of others."""
+        self._seen = seen
+        for gone in [inode for inode in self._quiet if inode not in seen]:
+            del self._quiet[gone]
+            self._resting.pop(gone, None)
+        if len(self._known) > 2 * len(seen) + _OPEN_FILES:
+            inodes = self.inodes()
+            self._known = {key: known for key, known in self._known.items() if known.identity.inode in inodes}
 
     def _let_go_of_deleted(self, seen: Collection[_Inode]) -> None:
         """Close files without a name that were read to the end and in which nobody has written for a while."""
@@ -142,7 +162,6 @@ class Files:
         if source.checkpoint.identity.locator not in self._known:
             source.rewind(None)
         self._complained.discard(file.path)
-        self._unreadable.discard(file.path)
         self._quiet.pop(inode, None)
         self._resting.pop(inode, None)
         self._open[inode] = source
@@ -212,8 +231,10 @@ class Files:
                 source = find(self.host, file.path, self._known)
             except OSError:
                 continue  # Gone, or not ours to read: then it is not ours to remove.
-            yield source
-            source.close()
+            try:
+                yield source
+            finally:
+                source.close()
 
     def committed(self, portion: Portion) -> None:
         """Note that a portion is in the database."""
@@ -307,10 +328,10 @@ class Files:
         self._open.clear()
 
     def _cannot_read(self, path: str, error: OSError) -> None:
+        if error.errno is not None:  # A link that leads out is none of them.
+            self._unreadable.add(path)
         if path not in self._complained:
             self._complained.add(path)
-            if error.errno is not None:  # A link that leads out is none of them.
-                self._unreadable.add(path)
             _log.warning("cannot read %s: %s; going on without it until that is mended", path, error.strerror or error)
 
 

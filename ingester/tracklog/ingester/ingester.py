@@ -244,7 +244,7 @@ class Ingester:
     async def _reload(self) -> None:
         """Take the positions from the database, and go on from there."""
         self._batches.drop()
-        self._files.rewind(await self._store.checkpoints())
+        self._files.rewind(await self._store.checkpoints(self._files.inodes()))
         for source in self._files:
             # A header may be in the database by a commit whose reply did not come.
             writer = source.checkpoint.writer

@@ -32,17 +32,17 @@ async def retry(store: Store) -> Retried:
     """Read all quarantined lines of this host's files again: another version may understand them, a file be mended."""
     quarantine, sources = schema.tracklog_quarantine, schema.tracklog_sources
     waiting = (
-        select(quarantine.c.source_id, quarantine.c.line_offset, sources.c.path, sources.c.host)
+        select(quarantine.c.source_id, quarantine.c.line_offset, sources.c.path, sources.c.host, sources.c.inode)
         .outerjoin_from(quarantine, sources, quarantine.c.source_id == sources.c.source_id)
         .where(quarantine.c.settled_at.is_(None))
         .order_by(quarantine.c.source_id, quarantine.c.line_offset)
     )
     async with store.reading() as connection:
         rows = (await connection.execute(waiting)).mappings().all()
-    known = await store.checkpoints()
     result = Retried()
     for source_id, group in groupby(rows, key=lambda row: str(row["source_id"])):
         lines = list(group)
+        known = await store.checkpoints(row["inode"] for row in lines[:1] if row["inode"] is not None)
         with _opened(store, source_id, lines[0], known) as source:
             if source is None:
                 result = Retried(result.settled, result.refused, result.gone + len(lines))

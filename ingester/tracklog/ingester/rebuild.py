@@ -52,7 +52,11 @@ async def rebuild(store: Store, paths: Sequence[str], progress: Progress | None 
     """
     await store.prepare()
     # What goes wrong here is told of the innermost transaction's database.
-    async with shadow(store, paths, progress) as other, other.transaction() as files, store.transaction() as connection:
+    async with (
+        shadow(store, paths, progress) as (other, _),
+        other.transaction() as files,
+        store.transaction() as connection,
+    ):
         await limit_waiting(connection)
         await be_alone(connection)
         return await _take_over(store, connection, files)

@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tracklog.ingester.ahead import Batches
 from tracklog.ingester.files import Files
@@ -24,8 +25,16 @@ class Reading:
 Progress = Callable[[Reading], None]
 
 
+class Shadow(NamedTuple):
+    """A database of what the files say, and how far the other one had read them before."""
+
+    store: Store
+    positions: Mapping[str, int]
+    """By source."""
+
+
 @contextlib.asynccontextmanager
-async def shadow(store: Store, paths: Sequence[str], progress: Progress | None = None) -> AsyncIterator[Store]:
+async def shadow(store: Store, paths: Sequence[str], progress: Progress | None = None) -> AsyncIterator[Shadow]:
     """Read all files below some paths from their beginning into a temporary SQLite database.
 
     What the database knows of each file decides only which content of it is meant. No verdicts are given. The temporary
@@ -39,8 +48,10 @@ async def shadow(store: Store, paths: Sequence[str], progress: Progress | None =
         try:
             files.require()
             await other.prepare()
-            await _read(files, await store.checkpoints(), other, progress)
-            yield other
+            # Before the files are read: a line before these positions is in the database, whatever is logged meanwhile.
+            known = await store.checkpoints(files.inodes())
+            await _read(files, known, other, progress)
+            yield Shadow(other, {one.source_id: one.position for one in known.values()})
         finally:
             files.close()
             await other.close()

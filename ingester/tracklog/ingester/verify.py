@@ -50,9 +50,7 @@ async def verify(store: Store, paths: Sequence[str], progress: Progress | None =
 
     :raises SourceNotFoundError: One of the paths does not exist.
     """
-    # Before the files are read: a line before these positions is in the database, whatever is logged meanwhile.
-    positions = {checkpoint.source_id: checkpoint.position for checkpoint in (await store.checkpoints()).values()}
-    async with shadow(store, paths, progress) as other:
+    async with shadow(store, paths, progress) as (other, positions):
         comparison = _Comparison(store, other, positions)
         await comparison.run()
         return comparison.result
