@@ -16,7 +16,7 @@ from faults.oracle import compare_files, rows_of, until_read
 from faults.processes import ENVIRONMENT, Nursery, end, program, running, until
 from faults.proxy import Mode, proxied
 from faults.written import Hand
-from tracklog.ingester.verdicts import boot_id
+from tracklog.processors.program import boot_id
 
 AGENTS = Path(processes_of_agents.__file__)
 

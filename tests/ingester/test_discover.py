@@ -186,6 +186,32 @@ def test_a_directory_that_comes_later_is_watched(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_what_lies_beside_a_file_that_was_named_is_of_no_interest(tmp_path: Path) -> None:
+    """It may be a home directory, and a whole directory be watched as well."""
+    home, logs = tmp_path / "home", tmp_path / "logs"
+    (home / "deep").mkdir(parents=True)
+    logs.mkdir()
+    (home / "a.log").write_text("{}\n")
+
+    async def run() -> None:
+        changed, stop = asyncio.Event(), asyncio.Event()
+        task = asyncio.create_task(watch([str(home / "a.log"), str(logs)], changed, stop))
+        for directory in (home, logs):
+            changed.clear()
+            await _until_watching(directory, changed)
+        await asyncio.sleep(0.5)
+        changed.clear()
+        (home / "deep" / "b.log").write_text("{}\n")
+        await asyncio.sleep(0.5)
+        assert not changed.is_set()
+        (home / "a.log").write_text("{}\n{}\n")
+        await asyncio.wait_for(changed.wait(), 5)
+        stop.set()
+        await asyncio.wait_for(task, 5)
+
+    asyncio.run(run())
+
+
 async def _until_watching(directory: Path, changed: asyncio.Event) -> None:
     """Write until the watch, which starts on a thread of its own, tells of it."""
     for number in range(200):

@@ -83,13 +83,12 @@ def test_an_agent_whose_tracking_is_off_writes_nothing(logs: Path, make: Any) ->
     assert not logs.exists()
 
 
-def test_tracking_is_turned_off_for_a_class(logs: Path) -> None:
-    """In a test's own subclass."""
-
-    class Quiet(WithoutSuper):
-        enable_tracking = False
-
-    asyncio.run(work(Quiet(1)))
+@pytest.mark.parametrize("base", [WithoutSuper, WithSuper])
+def test_tracking_is_turned_off_for_a_class(logs: Path, base: Any) -> None:
+    """In a test's own subclass, whose trackers are named as ever."""
+    quiet = type("Quiet", (base,), {"enable_tracking": False, "agent_name": "Named"})(1)
+    assert "Named" == quiet.create_tracker().agent_name
+    asyncio.run(work(quiet))
     assert not logs.exists()
 
 

@@ -5,7 +5,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -185,10 +185,16 @@ async def watch(paths: Iterable[str], changed: asyncio.Event, stop: asyncio.Even
     Directories are watched, never files: a watch on a file ends with its first rotation. A path that does not exist yet
     is watched when it does.
     """
+    # Of a file that was named only its own directory is of interest, not all that may lie below it.
+    await asyncio.gather(*(_watch(paths, changed, stop, deep=deep) for deep in (True, False)))
+
+
+async def _watch(paths: Iterable[str], changed: asyncio.Event, stop: asyncio.Event, *, deep: bool) -> None:
+    """Watch the directories among `paths`, and all below them; or those in which the files among them lie."""
     from watchfiles import awatch
 
     while not stop.is_set():
-        directories = _directories(paths)
+        directories = _directories(paths, deep=deep)
         if directories:
             try:
                 watching = awatch(
@@ -199,13 +205,12 @@ async def watch(paths: Iterable[str], changed: asyncio.Event, stop: asyncio.Even
                     stop_event=stop,
                     rust_timeout=_QUIET_MS,
                     yield_on_timeout=True,
-                    # Of a file that was named only its own directory is of interest, not all that may lie below it.
-                    recursive=any(os.path.isdir(path) for path in paths),
+                    recursive=deep,
                     ignore_permission_denied=True,
                 )
                 async with aclosing(watching):
                     async for events in watching:
-                        moved = _directories(paths) != directories
+                        moved = _directories(paths, deep=deep) != directories
                         if events or moved:
                             changed.set()
                         if moved:
@@ -213,18 +218,18 @@ async def watch(paths: Iterable[str], changed: asyncio.Event, stop: asyncio.Even
             except Exception:  # noqa: BLE001
                 # Too few watches, a strange name, a directory that went: scans go on without it, and it is tried anew.
                 changed.set()
-        if not stop.is_set():
-            await asyncio.sleep(_QUIET_MS / 1000)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _QUIET_MS / 1000)
 
 
-def _directories(paths: Iterable[str]) -> dict[str, int]:
+def _directories(paths: Iterable[str], *, deep: bool) -> dict[str, int]:
     """Give what is to be watched, with its inode: a directory that was made anew is another one."""
     directories = {}
     for path in paths:
         try:
-            status = os.stat(path)
-            directory = path if os.path.isdir(path) else os.path.dirname(path) or "."
-            directories[directory] = status.st_ino if directory == path else os.stat(directory).st_ino
+            if os.path.isdir(path) == deep and os.path.exists(path):
+                directory = path if deep else os.path.dirname(path) or "."
+                directories[directory] = os.stat(directory).st_ino
         except OSError:
             continue
     return directories

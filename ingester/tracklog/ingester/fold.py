@@ -19,6 +19,7 @@ from tracklog.ingester.ranges import Ranges, add
 from tracklog.ingester.shape import LLM_KINDS, Shape
 from tracklog.processors.line import Kind
 from tracklog.processors.states import ExecutionStage, ExecutionStatus
+from tracklog.processors.usage import TOKEN_COUNTS
 
 # Each line is asked for its kind, and Python 3.11 looks a member of an enumeration up by a call.
 _STARTED: Final = Kind.EXECUTION_STARTED
@@ -100,7 +101,7 @@ def executions_of(rows: Rows) -> frozenset[str]:
 
 @dataclass(slots=True)
 class Changes:
-    """What a batch of lines adds to the database; `merge` of two is that of all their lines."""
+    """What a batch of lines adds to the database, whatever their order and however often each comes."""
 
     executions: dict[str, Row] = field(default_factory=dict)
     llm_calls: dict[tuple[str, str], Row] = field(default_factory=dict)
@@ -368,7 +369,7 @@ def _go_on_with_call(row: Row, event: Event) -> None:
     row["end_key"] = key
     row["completed_at"] = time
     row["response"] = json_of(fields.get("response"))
-    for name in _TOKENS:
+    for name in TOKEN_COUNTS:
         row[name] = count_of(fields[name]) if name in fields else None
     if row["tokens_used"] is None and (row["input_tokens"] is not None or row["output_tokens"] is not None):
         row["tokens_used"] = count_of((row["input_tokens"] or 0) + (row["output_tokens"] or 0))
@@ -379,16 +380,6 @@ def _go_on_with_call(row: Row, event: Event) -> None:
     )
     row["error_type"] = name_of(fields.get("error_type"))
     row["error_message"] = text_of(fields.get("error_message"))
-
-
-_TOKENS: Final = (
-    "tokens_used",
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-)
 
 
 def _message(fields: Mapping[str, Any]) -> Any:

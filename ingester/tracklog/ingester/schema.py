@@ -5,7 +5,7 @@ no foreign key, so that the tables can be distributed by that id. Times are awar
 """
 
 import datetime as dt
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from sqlalchemy import (
@@ -27,9 +27,6 @@ from sqlalchemy import (
     Text,
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
-
-FINAL_STATUSES: Final = ("success", "skipped", "failed", "timeout")
-"""Statuses that only a line can give and after which an execution does not change."""
 
 
 class UtcTimeStamp(TypeDecorator[dt.datetime]):

@@ -13,20 +13,12 @@ from tracklog.ingester.decode import Event, ordinal_of
 from tracklog.ingester.identify import identity_of
 from tracklog.ingester.sources import Source
 from tracklog.ingester.store import Store, limit_waiting, mark_windows
+from tracklog.processors.program import boot_id
 
 PRESENT: Final = dt.timedelta(seconds=60)
 """An ingester that has looked within this time judges its host's writers itself."""
 
 _UNFINISHED: Final = "line_status NOT IN ('success', 'skipped', 'failed', 'timeout')"
-
-
-def boot_id() -> str | None:
-    """Give what names the running kernel since its start; None where it has no such name, and locks prove nothing."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip() or None
-    except OSError:
-        return None
 
 
 def is_free(source: Source) -> bool:

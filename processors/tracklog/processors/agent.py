@@ -20,8 +20,9 @@ class BaseAgent:
 
     enable_tracking: bool = True
 
-    def __init__(self, *args: Any, enable_tracking: bool = True, **kwargs: Any) -> None:
-        self.enable_tracking = enable_tracking
+    def __init__(self, *args: Any, enable_tracking: bool | None = None, **kwargs: Any) -> None:
+        if enable_tracking is not None:
+            self.enable_tracking = enable_tracking
 
     def create_tracker(
         self,
@@ -31,11 +32,10 @@ class BaseAgent:
         parent_execution_id: Id | None = None,
     ) -> ExecutionTracker:
         """Make a tracker for this agent; with tracking off, one that records nothing."""
+        name = self.agent_name or type(self).__name__
         if not self.enable_tracking:
-            return NoOpTracker(type(self).__name__)
-        return ExecutionTracker(
-            self.agent_name or type(self).__name__, vault_id, conversation_id, user_id, parent_execution_id
-        )
+            return NoOpTracker(name)
+        return ExecutionTracker(name, vault_id, conversation_id, user_id, parent_execution_id)
 
     async def should_respond(self, query: Any = None, *args: Any, **kwargs: Any) -> tuple[bool, float, str]:
         """Say whether the agent is concerned, how sure it is (0 to 1), and why; to be overridden."""

@@ -45,10 +45,11 @@ def describe() -> dict[str, Any]:
 @functools.cache
 def _surroundings() -> dict[str, Any]:
     """Find what stays as it is; once, as at the end of a process Python reads no files any more."""
-    return {"host": socket.gethostname(), "boot_id": _boot_id(), "versions": _versions()}
+    return {"host": socket.gethostname(), "boot_id": boot_id(), "versions": _versions()}
 
 
-def _boot_id() -> str | None:
+def boot_id() -> str | None:
+    """Give what names the running kernel since its start; None where it has no such name, and locks prove nothing."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip() or None
     except OSError:

@@ -108,19 +108,13 @@ def _print_first(out: Screen, difference: Record, *, full: bool) -> None:
         out.print(Text(f"only in {only}"))
     lines = list(difflib.unified_diff(_lines(difference.a), _lines(difference.b), "a", "b", lineterm="", n=2))
     shown = lines if full else lines[:_LINES]
-    out.print(*(Text(line, style=_style(line)) for line in shown))
+    out.print(*map(screen.changed, shown))
     if len(shown) < len(lines):
         out.print(Text(f"{ELLIPSIS} {units.plural(len(lines) - len(shown), 'more line')}, see --full", style="dim"))
 
 
 def _lines(value: Any) -> list[str]:
     return dialogue(value).lines() if value not in (None, {}) else []
-
-
-def _style(line: str) -> str:
-    if line.startswith(("---", "+++")):
-        return "bold"
-    return {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
 
 
 def _what(difference: Record) -> str:

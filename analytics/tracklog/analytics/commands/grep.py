@@ -81,7 +81,7 @@ def command(
 
     Looked through are the log files below PATH, or below what the ingester of this host follows: plain, rotated and
     compressed ones. PATTERN is a regular expression for what stands on a line; a text without special characters, and
-    any text with -F, is also found where JSON writes it with escapes..
+    any text with -F, is also found where JSON writes it with escapes.
 
     What is known of an execution comes from the database. Without one, lines are found all the same, and --agent,
     --conversation and --vault go by what each line says itself. With --json each line that is found is an object on a

@@ -153,7 +153,7 @@ def _compare(asked: Asked, calls: list[Record], pair: tuple[int, int], short: st
     out.print(*(call_title(place, call) for place, call in zip(pair, (one, other), strict=True)))
     for name, lines in changes.items():
         out.print(Text(), Text(name.capitalize(), style="bold").append("" if lines else "  the same", style="not bold"))
-        out.print(*(Text(line, style=_style(line)) for line in lines))
+        out.print(*map(screen.changed, lines))
     out.hint(asked.hint("llm", short, "--call", str(pair[1]), "--full"))
 
 
@@ -161,9 +161,3 @@ def difference(one: Any, other: Any, pair: tuple[int, int]) -> list[str]:
     """Give the unified diff of two requests or responses; empty when they are the same."""
     first, second = (dialogue(payload).lines() for payload in (one, other))
     return list(difflib.unified_diff(first, second, f"call {pair[0]}", f"call {pair[1]}", lineterm=""))
-
-
-def _style(line: str) -> str:
-    if line.startswith(("---", "+++")):
-        return "bold"
-    return {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")

@@ -116,6 +116,12 @@ def print_json(answer: Any) -> None:
     click.echo(as_json(answer, indent=True))
 
 
+def changed(line: str) -> Text:
+    """Give a line of a unified diff in its colour."""
+    style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+    return Text(line, "bold" if line.startswith(("---", "+++")) else style)
+
+
 def status(value: str | None) -> Text:
     """Give a status in its colour."""
     style = next((style for name, style in _STYLES.items() if name == value), "blue")
