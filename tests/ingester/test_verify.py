@@ -67,6 +67,17 @@ def test_the_order_in_which_latencies_were_added_up_is_no_difference(database: s
     assert "another llm_latency_ms of execution b2" in (verified(database, logs).difference or "")
 
 
+def test_what_is_still_to_be_rolled_up_is_no_difference(database: str, logs: Path) -> None:
+    """Answers take it from the rows."""
+    kept.ingest(database, logs)
+    kept.change(database, "agent_performance_metrics", "agent_name", "A", llm_tokens=9)
+    kept.change(database, "agent_performance_hours", "agent_name", "A", llm_tokens=9)
+    assert verified(database, logs).difference is not None
+    mark = "INSERT INTO tracklog_dirty_windows SELECT agent_name, window_start, 'x', window_start FROM {}"
+    kept.execute(database, mark.format("agent_performance_metrics"))
+    assert verified(database, logs).difference is None
+
+
 CHANGES: list[tuple[str, str, str, dict[str, Any], str]] = [
     ("agent_execution_logs", "execution_id", "a2", {}, "a line of execution a2, is not in the database"),
     ("agent_execution_logs", "execution_id", "f1", {"message": "bye"}, "another message of execution f1"),
@@ -79,6 +90,16 @@ CHANGES: list[tuple[str, str, str, dict[str, Any], str]] = [
     ("agent_call_chains", "child_execution_id", "a2", {"parent_execution_id": "x"}, "another parent_execution_id"),
     ("agent_execution_logs", "execution_id", "f1", {"execution_id": "f2"}, "foreign.log, byte 0"),
     ("agent_execution_logs", "execution_id", "f1", {"seq": 1}, "foreign.log, byte 0"),
+    ("agent_performance_metrics", "agent_name", "A", {"llm_tokens": 9}, "another llm_tokens of agent 'A' at 2026"),
+    ("agent_performance_metrics", "agent_name", "A", {}, "agent_performance_metrics has no row of agent 'A' at 2026"),
+    (
+        "agent_performance_hours",
+        "agent_name",
+        "B",
+        {"duration_sum_ms": 9},
+        "another duration_sum_ms of agent 'B' at 2026",
+    ),
+    ("agent_performance_hours", "agent_name", "B", {"by_model": {}}, "agent_performance_hours has another by_model"),
 ]
 
 

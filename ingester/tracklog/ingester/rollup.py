@@ -1,14 +1,17 @@
 """Performance by agent, method and model: changed minutes are counted anew, and hours are summed up from minutes."""
 
 import datetime as dt
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, Final
 
-from sqlalchemy import Table, and_, delete, func, or_, select, tuple_
+import orjson
+from sqlalchemy import ColumnElement, Table, and_, delete, func, literal_column, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracklog.ingester import bulk, schema
+from tracklog.ingester.commit import minute_of
 from tracklog.ingester.measures import HOUR, MINUTE, Measures, Window, added, joined, of_calls, of_executions, sums
 from tracklog.ingester.store import Store, limit_waiting
 
@@ -38,9 +41,8 @@ async def roll_up(store: Store, *, before: dt.datetime | None = None) -> int:
                 return 0
         minutes = await _take(connection, before)
         # A batch that committed while its mark was being taken is seen by the statements from here on.
-        found = await _counted(connection, minutes)
-        rows = [(minute, (_SECONDS, *found[minute].values()) if minute in found else None) for minute in minutes]
-        await _put(connection, schema.agent_performance_metrics, rows)
+        found = await _rolled_up(connection, minutes)
+        await _put(connection, schema.agent_performance_metrics, [(minute, found.get(minute)) for minute in minutes])
         hours = sorted({(agent, start.replace(minute=0)) for agent, start in minutes})
         summed = await _summed(connection, hours)
         await _put(connection, schema.agent_performance_hours, [(hour, summed.get(hour)) for hour in hours])
@@ -117,6 +119,78 @@ def _by_start(windows: Sequence[_Key]) -> Iterable[tuple[dt.datetime, list[str]]
     for agent, start in windows:
         agents.setdefault(start, []).append(agent)
     return agents.items()
+
+
+async def find_wrong(connection: AsyncConnection) -> str | None:
+    """Find a minute or an hour whose rollup is not what its rows say, but for those that are still to be rolled up.
+
+    :returns: A sentence about it, or None.
+    """
+    dirty = [(row.agent_name, row.window_start) for row in await connection.execute(select(*_windows(_dirty)))]
+    minute = literal_column(minute_of("created_at", is_sqlite=bulk.is_sqlite(connection)), schema.Time)
+    table = schema.agent_executions.c
+    missing = (
+        select(func.coalesce(table.agent_name, ""), minute)
+        .where(table.created_at.is_not(None))
+        .except_(select(*_windows(schema.agent_performance_metrics)), select(*_windows(_dirty)))
+        .limit(1)
+    )
+    for agent, start in await connection.execute(missing):
+        return f"agent_performance_metrics has no row of agent {agent!r} at {start}, when it has executions"
+    hours = {(agent, start.replace(minute=0)) for agent, start in dirty}
+    return await _find_differing(
+        connection, schema.agent_performance_metrics, {*dirty}, _rolled_up
+    ) or await _find_differing(connection, schema.agent_performance_hours, hours, _summed)
+
+
+_dirty: Final = schema.tracklog_dirty_windows
+
+
+def _windows(table: Table) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    return table.c.agent_name, table.c.window_start
+
+
+async def _rolled_up(connection: AsyncConnection, minutes: Sequence[_Key]) -> dict[_Key, tuple[Any, ...]]:
+    found = await _counted(connection, minutes)
+    return {minute: (_SECONDS, *window.values()) for minute, window in found.items()}
+
+
+async def _find_differing(
+    connection: AsyncConnection,
+    table: Table,
+    but: Set[_Key],
+    make: Callable[[AsyncConnection, Sequence[_Key]], Awaitable[Mapping[_Key, Sequence[Any]]]],
+) -> str | None:
+    """Find a row that is not as it would be made now."""
+    names = [column.name for column in table.columns][2:]
+    last = dt.datetime.min.replace(tzinfo=dt.UTC)
+    while True:
+        start = await connection.scalar(select(func.min(table.c.window_start)).where(table.c.window_start > last))
+        if start is None:
+            return None
+        last = start
+        rows = (await connection.execute(select(table).where(table.c.window_start == start))).mappings().all()
+        there = {(row["agent_name"], start): row for row in rows}
+        windows = [window for window in there if window not in but]
+        made = await make(connection, windows)
+        for window in windows:
+            ours = made.get(window)
+            for place, name in enumerate(names):
+                if ours is None or not _is_alike(ours[place], there[window][name]):
+                    return f"{table.name} has another {name} of agent {window[0]!r} at {start} than its rows say"
+
+
+def _is_alike(one: Any, other: Any) -> bool:
+    """Compare figures, with JSON as its text or decoded; sums of fractions may differ in their last digits."""
+    if other is None:
+        return True  # Not broken down, as an older version did, or by too many names.
+    if isinstance(one, str):
+        one = orjson.loads(one)
+    if isinstance(other, str):
+        other = orjson.loads(other)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_is_alike(value, other[key]) for key, value in one.items())
+    return math.isclose(one, other, abs_tol=1e-6) if isinstance(one, (int, float)) else bool(one == other)
 
 
 async def _put(connection: AsyncConnection, table: Table, rows: Sequence[tuple[_Key, Sequence[Any] | None]]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tracklog.ingester import schema
+from tracklog.ingester import bulk, rollup, schema
 from tracklog.ingester.fold import LOG_COLUMNS
 from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS
 from tracklog.ingester.shadow import Progress, shadow
@@ -79,6 +79,9 @@ class _Comparison:
             self.result.difference = await self._find_strangers(ids)
             if self.result.difference is not None:
                 return
+        async with self._store.reading() as connection:
+            await _see_one_moment(connection)
+            self.result.difference = await rollup.find_wrong(connection)
 
     async def _compare(self, ids: Sequence[str]) -> str | None:
         """Compare executions that the files tell of."""
@@ -178,10 +181,14 @@ async def _ids(store: Store) -> AsyncIterator[Sequence[str]]:
         last = ids[-1]
 
 
+async def _see_one_moment(connection: AsyncConnection) -> None:
+    if not bulk.is_sqlite(connection):
+        await connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+
+
 async def _everything(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, _Rows]:
     """Give all rows of some executions, of one moment."""
-    if connection.dialect.name == "postgresql":
-        await connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    await _see_one_moment(connection)
     return {
         "logs": await _rows(connection, schema.agent_execution_logs, "execution_id", ("writer", "seq"), ids),
         "agent_executions": await _rows(connection, schema.agent_executions, "execution_id", (), ids),
