@@ -164,10 +164,10 @@ def asyncpg_arguments(url: URL, *, name: str = "tracklog ingest", patient: bool 
     :param patient: Whether a statement may take any time.
     """
     query = {_ASYNCPG_NAMES.get(key, key): value for key, value in url.query.items() if key not in _NOT_ASYNCPG}
-    patience = int(str(query.pop("connect_timeout", _CONNECT_SECONDS)))
+    patience = query.pop("connect_timeout", None)
     return {
         "dsn": url.set(drivername="postgresql", query=query).render_as_string(hide_password=False),
-        "timeout": patience or None,
+        "timeout": _CONNECT_SECONDS if patience is None else int(str(patience)) or None,
         "command_timeout": None if patient else _ANSWER_SECONDS,
         # Behind a pooler each transaction has another connection, which knows no statement of the last one. So none has
         # a name either: asyncpg closes those that have one, and waits for that for ever.
