@@ -27,7 +27,7 @@ from tracklog.ingester.errors import DatabaseUnreachableError
 MEGABYTES = 250
 """More than an ingester may ever hold."""
 
-PACKETS = 150
+PACKETS = 190
 """More than an ingester sends that reads one small file."""
 
 EACH = long_or_short(1, 3)
