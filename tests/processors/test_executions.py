@@ -635,6 +635,35 @@ def test_a_generators_clean_up_is_its_own(logs: Path, log: Any) -> None:
     assert ["A"] == [entry["agent_name"] for entry in lines(logs) if entry["event"] == "cleaning"]
 
 
+class Called:
+    """Is called like a coroutine function, and is none."""
+
+    async def __call__(self, fail: bool) -> str:
+        await asyncio.sleep(0)
+        structlog.get_logger().info("inside")
+        if fail:
+            raise KeyError
+        return "done"
+
+
+@pytest.mark.parametrize("around", [Called(), lambda fail: Called()(fail)], ids=["object", "wrapper"])
+def test_what_gives_a_coroutine_ends_with_it(logs: Path, around: Any) -> None:
+    """Whatever stands around a coroutine function, its body is what is tracked."""
+    configure(logs, console=False)
+    tracked = execution("A")(around)
+
+    async def main() -> None:
+        assert "done" == await tracked(False)
+        with pytest.raises(KeyError):
+            await tracked(True)
+        assert current_execution() is None
+
+    asyncio.run(main())
+    assert ["success", "failed"] == statuses(logs)
+    assert 2 == len({line["execution_id"] for line in lines(logs) if line["event"] == "inside"})
+    assert ["execution.started", None, "execution.finished"] * 2 == kinds(logs)
+
+
 @pytest.mark.parametrize("closed", ["at once", "by the loop", "at the end of the loop"])
 def test_an_async_generator_left_early_has_not_failed(logs: Path, closed: str) -> None:
     """Whoever closes it, and when."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -107,8 +107,17 @@ class execution:  # noqa: N801
 
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
-            with _UntilEnd(self.start(name)):
-                return function(*args, **kwargs)
+            tracked = self.start(name)
+            with _Active(tracked):
+                try:
+                    result = function(*args, **kwargs)
+                except BaseException as error:
+                    tracked.finish(error)
+                    raise
+                if not inspect.iscoroutine(result):
+                    tracked.finish()
+                    return result
+            return _awaited(tracked, result)  # Something around a coroutine function, such as another decorator.
 
         return cast(F, run)
 
@@ -203,6 +212,11 @@ class _UntilEnd(_Active):
     def __exit__(self, *exc_info: object) -> None:
         self._run.finish(cast("BaseException | None", exc_info[1]))
         super().__exit__(*exc_info)
+
+
+async def _awaited(run: Run, work: Coroutine[Any, Any, Any]) -> Any:
+    with _UntilEnd(run):
+        return await work
 
 
 def begin(
