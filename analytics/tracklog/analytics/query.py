@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, CursorResult, Select, literal_column
+from sqlalchemy import ColumnElement, Connection, CursorResult, Select, and_, literal_column
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.selectable import CompoundSelect
 
@@ -156,6 +156,11 @@ def unindexed(column: ColumnElement[str]) -> ColumnElement[str]:
     only those of an hour are asked for.
     """
     return column.op("||", is_comparison=False)(literal_column("''"))
+
+
+def begins(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
+    """Give the condition that a text begins like this, as an index answers it."""
+    return and_(column >= text, column < text + "\U0010ffff")
 
 
 def at_most(limit: int) -> int:

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from tracklog.analytics.answers.executions import SUMMARY, completed, newest
-from tracklog.analytics.query import Query, at_most, key
+from tracklog.analytics.query import Query, at_most, begins, key
 from tracklog.analytics.record import Record
 from tracklog.ingester.schema import agent_executions
 
@@ -25,8 +25,6 @@ _MORE = tuple(
         "llm_tokens_used",
     )
 )
-
-_LAST_CHARACTER = "\U0010ffff"
 
 
 def get_conversation(conversation_id: str | UUID, limit: int = 1000) -> Query[list[Record]]:
@@ -48,9 +46,7 @@ def find_conversations(prefix: str | UUID, limit: int = 10) -> Query[list[str]]:
     begin = key(prefix)
     if not begin:
         return []
-    rows = yield (
-        select(ids).distinct().where(ids >= begin, ids < begin + _LAST_CHARACTER).order_by(ids).limit(at_most(limit))
-    )
+    rows = yield (select(ids).distinct().where(begins(ids, begin)).order_by(ids).limit(at_most(limit)))
     found = [str(row["conversation_id"]) for row in rows]
     return found[:1] if found[:1] == [begin] else found
 

@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Text, cast, func, select
 
-from tracklog.analytics.query import Query, at_most
+from tracklog.analytics.query import Query, at_most, begins
 from tracklog.analytics.record import Record
 from tracklog.ingester.ranges import count, gaps
 from tracklog.ingester.schema import tracklog_quarantine, tracklog_sources, tracklog_writers
@@ -46,9 +46,10 @@ def get_losses() -> Query[Record]:
     return Record(writers=len(rows), lines_missing=sum(one["lines_missing"] for one in found), gaps=found)
 
 
-def get_quarantined_lines(limit: int = 100) -> Query[Record]:
+def get_quarantined_lines(limit: int = 100, line_id: str | None = None) -> Query[Record]:
     """Give the lines that could not be read and were not settled since, the newest first.
 
+    :param line_id: Only those whose `id` it is; of its first part, the source's id, the beginning may do.
     :return: `total` (how many there are, also those of which only the number was kept), `reasons` (how many for each,
         of those that were kept), and `lines`, each with `id`, `source_id`, `line_offset`, `length` (both in bytes),
         `reason`, `head` (its first bytes, as text), `quarantined_at`, and the `file` and `file_host` where it stands.
@@ -62,6 +63,12 @@ def get_quarantined_lines(limit: int = 100) -> Query[Record]:
         .group_by(quarantine.reason)
         .order_by(func.count().desc(), quarantine.reason)
     )
+    chosen: list[ColumnElement[bool]] = [quarantine.settled_at.is_(None)]
+    if line_id is not None:
+        source, _, offset = line_id.partition(":")
+        chosen.append(begins(quarantine.source_id, source))
+        if offset:
+            chosen.append(cast(quarantine.line_offset, Text) == offset)
     rows = yield (
         select(
             quarantine.source_id,
@@ -74,7 +81,7 @@ def get_quarantined_lines(limit: int = 100) -> Query[Record]:
             sources.host.label("file_host"),
         )
         .select_from(tracklog_quarantine.outerjoin(tracklog_sources, quarantine.source_id == sources.source_id))
-        .where(quarantine.settled_at.is_(None))
+        .where(*chosen)
         .order_by(quarantine.quarantined_at.desc(), quarantine.source_id, quarantine.line_offset)
         .limit(at_most(limit))
     )

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import func, literal, select, union_all
 
-from tracklog.analytics.query import Query, at_most, chunks, execution_key
+from tracklog.analytics.query import Query, at_most, begins, chunks, execution_key
 from tracklog.ingester.schema import agent_executions
 
 _MINIMUM: Final = 8
@@ -14,8 +14,6 @@ _MINIMUM: Final = 8
 
 _SELECTS: Final = 100
 """Selects in one UNION ALL; SQLite takes 500."""
-
-_LAST_CHARACTER: Final = "\U0010ffff"
 
 
 def resolve_prefix(prefix: str | UUID, limit: int = 10) -> Query[list[str]]:
@@ -26,7 +24,7 @@ def resolve_prefix(prefix: str | UUID, limit: int = 10) -> Query[list[str]]:
         return []
     rows = yield (
         # A range, and no LIKE, which would need an index of its own and read % and _ as patterns.
-        select(ids).where(ids >= begin, ids < begin + _LAST_CHARACTER).order_by(ids).limit(at_most(limit))
+        select(ids).where(begins(ids, begin)).order_by(ids).limit(at_most(limit))
     )
     found = [str(row["execution_id"]) for row in rows]
     return found[:1] if found[:1] == [begin] else found

@@ -19,7 +19,8 @@ from tracklog.ingester.quarantine import retry
 _SHORT: Final = 8
 """Characters of a source's id that tell it from others, as a rule."""
 
-_ALL: Final = 1_000_000
+_ALIKE: Final = 7
+"""Lines that an id may mean which are looked at."""
 
 
 @click.group("quarantine")
@@ -75,7 +76,7 @@ def list_(asked: Asked, limit: int) -> None:
 def show(asked: Asked, line: str) -> None:
     """Show a line that could not be read: where it stands, why, and how it begins."""
     with asked.analytics() as analytics:
-        found = _find(asked, analytics.get_quarantined_lines(_ALL).lines, line)
+        found = _find(asked, analytics.get_quarantined_lines(_ALIKE, line).lines, line)
     if asked.json:
         screen.print_json(found)
         return
@@ -113,11 +114,7 @@ def _short(line: Record) -> str:
     return f"{line.source_id[:_SHORT]}:{line.line_offset}"
 
 
-def _find(asked: Asked, lines: list[Record], wanted: str) -> Record:
-    source, _, offset = wanted.partition(":")
-    found = [
-        line for line in lines if line.source_id.startswith(source) and (not offset or str(line.line_offset) == offset)
-    ]
+def _find(asked: Asked, found: list[Record], wanted: str) -> Record:
     if not found:
         raise ExecutionNotFoundError(
             f"no line in quarantine has the id {wanted!r}; see them with: {asked.hint('quarantine', 'list')}"
@@ -125,6 +122,6 @@ def _find(asked: Asked, lines: list[Record], wanted: str) -> Record:
     if len(found) > 1:
         raise AmbiguousIdError(
             f"several lines in quarantine have ids that begin with {wanted!r}, give more of it:"
-            f" {', '.join(_short(line) for line in found[:6])}"
+            f" {', '.join(_short(line) for line in found[: _ALIKE - 1])}"
         )
     return found[0]
