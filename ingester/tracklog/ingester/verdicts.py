@@ -150,18 +150,20 @@ async def forget(store: Store, judge: Judge) -> None:
 
     Then only silence speaks: see `time_out`.
     """
-    async with store.transaction() as connection:
+    async with store.reading() as connection:
         await limit_waiting(connection)
         found = await bulk.fetch(connection, _ASKED_HERE, [judge.boot] if judge.boot else [], store.host)
-        there = {writer for writer, *place in found if judge.can_ask(writer) or _is_there(*place)}
-        gone = sorted({writer for writer, *_ in found} - there)
-        if gone:
+    there = {writer for writer, *place in found if judge.can_ask(writer) or _is_there(*place)}
+    if gone := sorted({writer for writer, *_ in found} - there):
+        async with store.transaction() as connection:
+            await limit_waiting(connection)
             await bulk.fetch(connection, "UPDATE tracklog_writers SET locked = false WHERE writer IN ({keys})", gone)
 
 
 _ASKED_HERE: Final = f"""
-SELECT w.writer, s.path, s.device, s.inode FROM tracklog_writers AS w JOIN tracklog_sources AS s ON s.writer = w.writer
-WHERE w.locked AND w.gone_at IS NULL AND w.boot_id IN ({{keys}}) AND s.host = $2
+SELECT w.writer, s.path, s.device, s.inode FROM tracklog_writers AS w
+JOIN tracklog_sources AS s ON s.host = $2 AND s.inode = w.inode AND s.writer = w.writer
+WHERE w.locked AND w.gone_at IS NULL AND w.boot_id IN ({{keys}})
     AND w.writer IN (SELECT writer FROM agent_executions WHERE {_UNFINISHED})
 """
 
