@@ -149,6 +149,20 @@ def test_a_killed_agent_whose_file_was_removed(database: str, nursery: Nursery, 
     assert "timeout" == status(logs)
 
 
+def test_a_killed_agent_of_whose_file_only_a_copy_was_read(database: str, nursery: Nursery, tmp_path: Path) -> None:
+    """A copy has no lock that could be asked, so that silence speaks."""
+    logs, copies = tmp_path / "logs", tmp_path / "copies"
+    with program(AGENTS, logs, "abandon") as agent:
+        wait_until_ready(agent)
+        shutil.copytree(logs, copies)
+        agent.kill()
+        agent.wait()
+    shutil.rmtree(logs)
+    time.sleep(1.1)  # Silence is counted in whole seconds.
+    nursery.run("ingest", "--once", copies, "--db", database, "--stale-after", "0s")
+    assert "timeout" == statuses(database)["Living"]
+
+
 def header(path: Path) -> dict[str, object]:
     """Say in a file's first line what a writer says that held its lock, and is gone."""
     status = path.stat()

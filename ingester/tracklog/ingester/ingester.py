@@ -311,8 +311,7 @@ class Ingester:
         self._summary = replace(self._summary, crashed=self._summary.crashed + crashed)
 
     async def _time_out(self) -> None:
-        await verdicts.forget(self._store, self._judge)
-        timed_out = await verdicts.time_out(self._store, self.stale_after, self._judge.boot)
+        timed_out = await verdicts.time_out(self._store, self.stale_after, self._judge)
         self._summary = replace(self._summary, timed_out=self._summary.timed_out + timed_out)
 
     def _remove_old(self) -> None:

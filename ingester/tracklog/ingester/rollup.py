@@ -52,16 +52,22 @@ async def roll_up(store: Store, *, before: dt.datetime | None = None) -> int:
 _SECONDS: Final = int(MINUTE.total_seconds())
 
 
+_dirty: Final = schema.tracklog_dirty_windows
+
+
+def _windows(table: Table) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    return table.c.agent_name, table.c.window_start
+
+
 async def _take(connection: AsyncConnection, before: dt.datetime | None) -> list[_Key]:
-    dirty = schema.tracklog_dirty_windows
-    query = select(dirty.c.agent_name, dirty.c.window_start).distinct()
+    query = select(*_windows(_dirty)).distinct()
     if before is not None:
-        query = query.where(dirty.c.window_start < before)
+        query = query.where(_dirty.c.window_start < before)
     # Windows of one minute together, as their rows lie together.
-    query = query.order_by(dirty.c.window_start, dirty.c.agent_name).limit(_WINDOWS_PER_STEP)
+    query = query.order_by(_dirty.c.window_start, _dirty.c.agent_name).limit(_WINDOWS_PER_STEP)
     windows = [(row.agent_name, row.window_start) for row in await connection.execute(query)]
     if windows:
-        await connection.execute(delete(dirty).where(tuple_(dirty.c.agent_name, dirty.c.window_start).in_(windows)))
+        await connection.execute(delete(_dirty).where(tuple_(*_windows(_dirty)).in_(windows)))
     return windows
 
 
@@ -145,12 +151,6 @@ async def find_wrong(connection: AsyncConnection) -> str | None:
 
 _MOST_AGENTS: Final = 1000
 """More are not named one by one in a statement."""
-
-_dirty: Final = schema.tracklog_dirty_windows
-
-
-def _windows(table: Table) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    return table.c.agent_name, table.c.window_start
 
 
 async def _rolled_up(connection: AsyncConnection, minutes: Sequence[_Key]) -> dict[_Key, tuple[Any, ...]]:

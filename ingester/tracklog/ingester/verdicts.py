@@ -145,29 +145,6 @@ async def crash(store: Store, writers: Sequence[str], convicted: Sequence[str]) 
         )
 
 
-async def forget(store: Store, judge: Judge) -> None:
-    """Note which writers with unfinished executions cannot be asked any more, as their files are gone from this host.
-
-    Then only silence speaks: see `time_out`.
-    """
-    async with store.reading() as connection:
-        await limit_waiting(connection)
-        found = await bulk.fetch(connection, _ASKED_HERE, [judge.boot] if judge.boot else [], store.host)
-    there = {writer for writer, *place in found if judge.can_ask(writer) or _is_there(*place)}
-    if gone := sorted({writer for writer, *_ in found} - there):
-        async with store.transaction() as connection:
-            await limit_waiting(connection)
-            await bulk.fetch(connection, "UPDATE tracklog_writers SET locked = false WHERE writer IN ({keys})", gone)
-
-
-_ASKED_HERE: Final = f"""
-SELECT w.writer, s.path, s.device, s.inode FROM tracklog_writers AS w
-JOIN tracklog_sources AS s ON s.host = $2 AND s.inode = w.inode AND s.writer = w.writer
-WHERE w.locked AND w.gone_at IS NULL AND w.boot_id IN ({{keys}})
-    AND w.writer IN (SELECT writer FROM agent_executions WHERE {_UNFINISHED})
-"""
-
-
 def _is_there(path: str, device: int, inode: int) -> bool:
     try:
         status = os.stat(path)
@@ -176,7 +153,7 @@ def _is_there(path: str, device: int, inode: int) -> bool:
     return (status.st_dev, status.st_ino) == (device, inode)
 
 
-async def time_out(store: Store, stale_after: dt.timedelta, boot: str | None) -> int:
+async def time_out(store: Store, stale_after: dt.timedelta, judge: Judge) -> int:
     """Give executions that no lock speaks for, and that are silent for long, the verdict `timeout`.
 
     :returns: How many there were.
@@ -189,22 +166,47 @@ async def time_out(store: Store, stale_after: dt.timedelta, boot: str | None) ->
             connection,
             store.host,
             "timeout",
-            f"{_UNFINISHED} AND line_status NOT IN ({{keys}})"
+            f"{_UNFINISHED} AND line_status <> 'pending'"
             " AND (verdict_key IS NULL OR verdict_key < last_key) AND (last_key < $2 AND last_key >= '0' OR"
             # Lines without a time are as old as the last reading of their file.
             "   last_key < '0' AND NOT EXISTS (SELECT 1 FROM agent_execution_logs AS l"
             "     LEFT JOIN tracklog_sources AS s ON s.source_id = l.source_id"
             "     WHERE l.execution_id = agent_executions.execution_id AND s.read_at >= $6))"
             " AND (writer IS NULL OR writer NOT IN ("
-            "   SELECT w.writer FROM tracklog_writers AS w WHERE w.locked AND w.gone_at IS NULL AND (w.boot_id = $3"
-            "     OR w.host IN (SELECT host FROM tracklog_ingesters WHERE looked_at > $4 AND host <> $5))))",
-            ["pending"],
+            "   SELECT w.writer FROM tracklog_writers AS w WHERE w.locked AND w.gone_at IS NULL"
+            "     AND (w.boot_id = $3 AND w.writer NOT IN ({keys})"
+            "       OR w.host IN (SELECT host FROM tracklog_ingesters WHERE looked_at > $4 AND host <> $5))))",
+            await _lost(connection, judge, store.host, now - PRESENT),
             cutoff,
-            boot,
+            judge.boot,
             now - PRESENT,
             store.host,
             now - stale_after,
         )
+
+
+async def _lost(connection: AsyncConnection, judge: Judge, host: str, present: dt.datetime) -> list[str]:
+    """Give the writers of this kernel, of unfinished executions, whose own file nobody can ask: it is gone, or never
+    was where it was looked for, but for copies of it.
+    """
+    found = await bulk.fetch(connection, _OWN_FILES, [judge.boot] if judge.boot else [], host, present)
+    askable = {
+        writer
+        for writer, where, *file in found
+        if judge.can_ask(writer) or (where is not None and (where != host or _is_there(*file)))
+    }
+    return sorted({writer for writer, *_ in found} - askable)
+
+
+# As this host's ingesters have seen them, and those of other hosts that look after them now: perhaps by another path.
+_OWN_FILES: Final = f"""
+SELECT w.writer, s.host, s.path, s.device, s.inode FROM tracklog_writers AS w
+LEFT JOIN tracklog_sources AS s ON s.inode = w.inode AND s.writer = w.writer AND s.host IN (
+    SELECT host FROM tracklog_ingesters WHERE looked_at > $3 UNION SELECT CAST($2 AS text)
+)
+WHERE w.locked AND w.gone_at IS NULL AND w.boot_id IN ({{keys}})
+    AND w.writer IN (SELECT writer FROM agent_executions WHERE {_UNFINISHED})
+"""
 
 
 async def _judge(

@@ -46,7 +46,7 @@ def find_conversations(prefix: str | UUID, limit: int = 10) -> Query[list[str]]:
     begin = key(prefix)
     if not begin:
         return []
-    rows = yield (select(ids).distinct().where(begins(ids, begin)).order_by(ids).limit(at_most(limit)))
+    rows = yield select(ids).distinct().where(begins(ids, begin)).order_by(ids).limit(at_most(limit))
     found = [str(row["conversation_id"]) for row in rows]
     return found[:1] if found[:1] == [begin] else found
 
