@@ -19,7 +19,7 @@ from sqlalchemy import func, select
 
 from ingester import kept
 from ingester.lines import dumps, stamped
-from tracklog.ingester import DatabaseUnreachableError, Ingester, SourceNotFoundError, files, schema
+from tracklog.ingester import DatabaseUnreachableError, Ingester, SourceNotFoundError, files, presence, schema
 from tracklog.ingester.database import open_reader
 from tracklog.ingester.ranges import gaps
 from tracklog.ingester.sources import Source, find
@@ -99,10 +99,10 @@ def agent(program: str, **settings: Any) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextmanager
-def daemon(database: str, logs: Path) -> Iterator[subprocess.Popen[bytes]]:
+def daemon(database: str, logs: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run `tracklog ingest`; it does not outlive the block."""
     command = [sys.executable, "-c", "from tracklog.analytics.cli import main; main()", "ingest", str(logs)]
-    process = subprocess.Popen([*command, "--db", database], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen([*command, "--db", database, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         yield process
     finally:
@@ -133,9 +133,35 @@ def test_it_follows_and_ends_when_it_is_told(database: str, tmp_path: Path) -> N
         _, complaints = process.communicate(timeout=10)
         assert time.monotonic() - began < 5
         assert (0, b"") == (process.returncode, complaints.partition(b"waiting for it\n")[2])
-    (presence,) = asyncio.run(rows_of(database, "tracklog_ingesters"))
-    assert presence["stopped_at"] is not None
-    assert 0 == presence["bytes_behind"]
+    (noted,) = asyncio.run(rows_of(database, "tracklog_ingesters"))
+    assert noted["stopped_at"] is not None
+    assert 0 == noted["bytes_behind"]
+
+
+def test_several_of_one_host_know_of_each_other(database: str, tmp_path: Path) -> None:
+    """Each with paths of its own; one that is started again takes its own place, and that of those that do not run."""
+    for name in ("a", "b", "c"):
+        kept.write(tmp_path / name)
+
+    async def noted() -> list[tuple[str, bool]]:
+        rows = await rows_of(database, "tracklog_ingesters")
+        return [(Path(*row["paths"]).name, row["stopped_at"] is not None) for row in rows]
+
+    async def until_noted(*expected: tuple[str, bool]) -> None:
+        async def is_there() -> bool:
+            return [*expected] == await noted()
+
+        await until(is_there)
+
+    kept.ingest(database, tmp_path / "c")
+    with daemon(database, tmp_path / "a", "--host", kept.HOST) as first:
+        asyncio.run(until_noted(("a", False)))
+        kept.ingest(database, tmp_path / "b")
+        asyncio.run(until_noted(("a", False), ("b", True)))
+        assert [str(tmp_path / "a"), str(tmp_path / "b")] == kept.with_store(database, presence.noted_paths)
+        first.kill()
+    with daemon(database, tmp_path / "a", "--host", kept.HOST):
+        asyncio.run(until_noted(("a", False)))
 
 
 async def until_made(database: str, process: subprocess.Popen[bytes]) -> None:

@@ -4,7 +4,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -13,7 +15,7 @@ from sqlalchemy import Connection, text
 from ingester import kept
 from ingester.lines import dumps
 from tracklog.ingester import SchemaError, migrate, schema
-from tracklog.ingester.errors import DatabaseUnreachableError
+from tracklog.ingester.errors import DatabaseUnreachableError, RowsRefusedError
 from tracklog.ingester.store import Store
 
 
@@ -160,6 +162,33 @@ def test_what_the_first_version_rolled_up_is_summed_up_by_hours(database: str, t
     kept.with_store(database, go_back)
     asyncio.run(migrate.upgrade(database))
     assert _totals(before) == _totals(kept.contents(database))
+
+
+def test_the_ingester_of_each_host_is_kept_where_each_may_have_several(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an older schema, in which a second one of a host overwrote the first."""
+    to_head = command.upgrade
+    with monkeypatch.context() as older:
+        older.setattr(command, "upgrade", lambda config, _: to_head(config, "0003"))
+        asyncio.run(migrate.upgrade(database))
+    columns = "host, version, pid, paths, files, bytes_seen, bytes_behind, started_at, looked_at"
+    insert = (
+        f"INSERT INTO tracklog_ingesters ({columns}) VALUES ('{{}}', '0', 1, '[\"/{{}}\"]', 1, 1, 0, '{{}}', '{{}}')"
+    )
+    first, second = "2026-01-02 03:04:05.000000+00:00", "2026-01-02 03:04:06.000000+00:00"
+    kept.execute(database, insert.format("one", "a", first, first))
+    kept.execute(database, insert.format("two", "a", first, first))
+    with pytest.raises(RowsRefusedError):
+        kept.execute(database, insert.format("two", "b", second, second))
+    asyncio.run(migrate.upgrade(database))
+    kept.execute(database, insert.format("two", "b", second, second))
+    with pytest.raises(RowsRefusedError):
+        kept.execute(database, insert.format("two", "c", second, second))
+    rows = kept.query(database, "SELECT host, paths FROM tracklog_ingesters ORDER BY host, started_at")
+    assert [("one", ["/a"]), ("two", ["/a"]), ("two", ["/b"])] == [
+        (host, orjson.loads(paths) if isinstance(paths, str) else paths) for host, paths in rows
+    ]
 
 
 def _totals(held: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:

@@ -118,6 +118,7 @@ class Ingester:
         self._convicting = False
         self._summary = Summary()
         self._started_at = dt.datetime.now(dt.UTC)
+        self._has_succeeded = False
         self._next_scan = self._next_housekeeping = self._next_stale = 0.0
 
     async def __aenter__(self) -> Self:
@@ -325,12 +326,13 @@ class Ingester:
 
     async def _note_presence(self, *, stopped: bool = False) -> None:
         files = self._files
-        await presence.note(
-            self._store,
-            presence.Presence(
-                files.paths, files.found, files.found_bytes, files.bytes_behind(), self._started_at, stopped
-            ),
+        noted = presence.Presence(
+            files.paths, files.found, files.found_bytes, files.bytes_behind(), self._started_at, stopped
         )
+        if not self._has_succeeded:
+            await presence.succeed(self._store, noted)
+            self._has_succeeded = True
+        await presence.note(self._store, noted)
 
     def _scan(self) -> None:
         for source in self._files.scan():

@@ -15,7 +15,7 @@ from tracklog.ingester.schema import metadata
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """The version this code works on; the name of the newest migration."""
 
 _LOCK: Final = 0x7472_6163_6B6C

@@ -6,12 +6,16 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any, Final
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import Select, delete, select
 
 from tracklog.ingester import bulk, schema
 from tracklog.ingester.store import Store, limit_waiting, storable
+
+PRESENT: Final = dt.timedelta(seconds=60)
+"""An ingester looks every few seconds; one that has within this time judges its host's writers itself."""
 
 
 def host_name(given: str | None = None) -> str:
@@ -32,18 +36,37 @@ class Presence:
 
 
 async def noted_paths(store: Store) -> list[str]:
-    """Give the paths that this host's ingester follows, or followed last; none if there never was one.
+    """Give the paths that this host's ingesters follow, or followed last; none if there never was one.
 
     What is no UTF-8 in one is replaced, so that such a path has to be named.
     """
-    table = schema.tracklog_ingesters.c
     async with store.reading() as connection:
-        paths = await connection.scalar(select(table.paths).where(table.host == store.host))
-    return list(paths or ())
+        noted = [row.paths for row in await connection.execute(_of_host(store.host))]
+    return [*dict.fromkeys(path for paths in noted for path in paths or ())]
+
+
+async def succeed(store: Store, presence: Presence) -> None:
+    """Forget those of this host that one which starts succeeds: that do not look any more, or follow its paths."""
+    table = schema.tracklog_ingesters
+    recent = dt.datetime.now(dt.UTC) - PRESENT
+    paths = {*map(storable, presence.paths)}
+    async with store.transaction() as connection:
+        await limit_waiting(connection)
+        gone = [
+            row.started_at
+            for row in await connection.execute(_of_host(store.host))
+            if row.stopped_at is not None or row.looked_at < recent or not paths.isdisjoint(row.paths or ())
+        ]
+        await connection.execute(delete(table).where(table.c.host == store.host, table.c.started_at.in_(gone)))
+
+
+def _of_host(host: str) -> Select[Any]:
+    table = schema.tracklog_ingesters
+    return select(table).where(table.c.host == host).order_by(table.c.started_at)
 
 
 async def note(store: Store, presence: Presence) -> None:
-    """Note it for this host."""
+    """Note it for this host, beside its other ingesters."""
     now = dt.datetime.now(dt.UTC)
     row = {
         "host": store.host,
@@ -64,5 +87,5 @@ async def note(store: Store, presence: Presence) -> None:
             schema.tracklog_ingesters,
             tuple(row),
             [tuple(row.values())],
-            f"(host) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in row if name != 'host')}",
+            f"(host, started_at) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in row)}",
         )

@@ -348,7 +348,7 @@ tracklog_purged = Table(
 tracklog_ingesters = Table(
     "tracklog_ingesters",
     metadata,
-    Column("host", Key, primary_key=True),
+    Column("host", Key, nullable=False),
     Column("version", Key, nullable=False),
     Column("pid", BigInteger, nullable=False),
     Column("paths", Json, nullable=False),
@@ -358,4 +358,5 @@ tracklog_ingesters = Table(
     Column("started_at", Time, nullable=False),
     Column("looked_at", Time, nullable=False),
     Column("stopped_at", Time),
+    PrimaryKeyConstraint("host", "started_at"),
 )

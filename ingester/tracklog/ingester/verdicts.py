@@ -11,12 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tracklog.ingester import bulk
 from tracklog.ingester.decode import Event, ordinal_of
 from tracklog.ingester.identify import identity_of
+from tracklog.ingester.presence import PRESENT
 from tracklog.ingester.sources import Source
 from tracklog.ingester.store import Store, limit_waiting, mark_windows
 from tracklog.processors.program import boot_id
-
-PRESENT: Final = dt.timedelta(seconds=60)
-"""An ingester that has looked within this time judges its host's writers itself."""
 
 _UNFINISHED: Final = "line_status NOT IN ('success', 'skipped', 'failed', 'timeout')"
 

@@ -1,5 +1,7 @@
 """Test giving the lines of executions."""
 
+import datetime as dt
+
 from analytics.stored import NOW, Stored, ago
 from tracklog.analytics import ExecutionAnalytics
 
@@ -39,6 +41,10 @@ def test_records_by_ids(stored: Stored, analytics: ExecutionAnalytics) -> None:
 
 
 def test_followed_paths(stored: Stored, analytics: ExecutionAnalytics) -> None:
-    """Those of the host's ingester, or none."""
-    stored.ingester("here", paths=["/logs"])
-    assert (["/logs"], []) == (analytics.get_followed_paths("here"), analytics.get_followed_paths("there"))
+    """Those of the host's ingesters, or none."""
+    stored.ingester("here", paths=["/logs", "/more"])
+    stored.ingester("here", paths=["/other", "/logs"], started_at=NOW + dt.timedelta(seconds=1))
+    assert (["/logs", "/more", "/other"], []) == (
+        analytics.get_followed_paths("here"),
+        analytics.get_followed_paths("there"),
+    )

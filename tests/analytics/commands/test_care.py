@@ -1,5 +1,6 @@
 """The commands that look after a database: doctor, quarantine, verify, rebuild, prune."""
 
+import datetime as dt
 import json
 import os
 import sqlite3
@@ -10,11 +11,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import insert
 
 from ingester import kept
 from ingester.lines import dumps, stamped
 from tracklog.analytics.commands.group import tracklog
-from tracklog.ingester import sqlite
+from tracklog.ingester import schema, sqlite
+from tracklog.ingester.store import Store
 
 GOOD = b'{"event":"hello","execution_id":"e1","agent_name":"A"}\n'
 
@@ -23,6 +26,7 @@ class Caretaker:
     """Runs commands on one database, as this host."""
 
     def __init__(self, database: str, logs: Path) -> None:
+        self.database = database
         self._environment = {"TRACKLOG_DATABASE_URL": database, "TRACKLOG_HOST": kept.HOST}
         self.logs = logs
 
@@ -60,6 +64,27 @@ def test_all_is_well(care: Caretaker) -> None:
     report = care.json("doctor")
     assert report["complete"]
     assert (report["files"]["files"], report["files"]["unread"]) == (1, [])
+
+
+def test_all_that_the_ingesters_of_a_host_follow(care: Caretaker, tmp_path: Path) -> None:
+    """Where each has paths of its own, `doctor` names them, and looks at the files of all."""
+    care.ingest()
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "b.jsonl").write_bytes(GOOD)
+    host = {"host": kept.HOST, "version": "0", "pid": 1, "files": 1, "bytes_seen": 1, "bytes_behind": 0}
+    now = dt.datetime.now(dt.UTC)
+
+    async def run_beside(store: Store) -> None:
+        async with store.transaction() as connection:
+            row = {**host, "paths": [str(more)], "started_at": now, "looked_at": now}
+            await connection.execute(insert(schema.tracklog_ingesters).values(row))
+
+    kept.with_store(care.database, run_beside)
+    shown = " ".join(care.text("doctor", code=4).split())
+    assert f"here, {care.logs}: stopped" in shown
+    assert f"here, {more}: looked" in shown
+    assert "2 files, 110 bytes: 55 bytes of 1 file not in the database" in shown
 
 
 @pytest.mark.parametrize("command", ["doctor", "verify", "db current", "quarantine list"])

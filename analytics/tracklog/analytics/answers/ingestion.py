@@ -17,21 +17,22 @@ def get_ingestion() -> Query[Record]:
     """Give how much of the logs the database holds.
 
     :return: `as_of` (what was written before is in, unless some bytes are behind; None when nothing was ever ingested),
-        `bytes_behind`, `lines_quarantined` (lines that could not be read), `hosts`, each with `host`, `looked_at`,
-        `bytes_behind`, `stale` (no look within a minute) and `stopped`, and `complete`: whether all that was logged a
-        few seconds ago can be expected here.
+        `bytes_behind`, `lines_quarantined` (lines that could not be read), `hosts`, for each ingester of each host
+        `host`, `paths`, `looked_at`, `bytes_behind`, `stale` (no look within a minute) and `stopped`, and `complete`:
+        whether all that was logged a few seconds ago can be expected here.
     """
     ingesters = tracklog_ingesters.c
     rows = yield (
-        select(ingesters.host, ingesters.looked_at, ingesters.bytes_behind, ingesters.stopped_at).order_by(
-            ingesters.host
-        )
+        select(
+            ingesters.host, ingesters.paths, ingesters.looked_at, ingesters.bytes_behind, ingesters.stopped_at
+        ).order_by(ingesters.host, ingesters.started_at)
     )
     sources = yield select(func.coalesce(func.sum(tracklog_sources.c.lines_quarantined), 0).label("lines"))
     now = dt.datetime.now(dt.UTC)
     hosts = [
         Record(
             host=row["host"],
+            paths=list(row["paths"] or ()),
             looked_at=row["looked_at"],
             bytes_behind=row["bytes_behind"],
             stale=(now - row["looked_at"]).total_seconds() > STALE_SECONDS,
@@ -54,9 +55,10 @@ def get_ingestion() -> Query[Record]:
 
 
 def get_followed_paths(host: str) -> Query[list[str]]:
-    """Give the paths that the ingester of a host follows, or followed last; none if there never was one."""
-    rows = yield select(tracklog_ingesters.c.paths).where(tracklog_ingesters.c.host == host)
-    return list(rows[0]["paths"] or ()) if rows else []
+    """Give the paths that the ingesters of a host follow, or followed last; none if there never was one."""
+    ingesters = tracklog_ingesters.c
+    rows = yield select(ingesters.paths).where(ingesters.host == host).order_by(ingesters.started_at)
+    return [*dict.fromkeys(path for row in rows for path in row["paths"] or ())]
 
 
 def reservation(ingestion: Record) -> str | None:
@@ -69,6 +71,6 @@ def reservation(ingestion: Record) -> str | None:
         return None
     stale = [host for host in ingestion["hosts"] if host["stale"] and not host["stopped"]]
     if stale:
-        names = ", ".join(host["host"] for host in stale)
+        names = ", ".join(dict.fromkeys(host["host"] for host in stale))
         return f"but the ingester on {names} has not looked since {ingestion['as_of']:%Y-%m-%d %H:%M:%S} UTC"
     return f"but no ingester runs, and what was logged since {ingestion['as_of']:%Y-%m-%d %H:%M:%S} UTC is not in"

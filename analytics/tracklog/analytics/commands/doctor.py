@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -47,7 +48,7 @@ class Finding:
 def command(context: click.Context, asked: Asked, paths: tuple[str, ...], host: str | None) -> None:
     """Say whether everything that was written is in the database, and what is not and why.
 
-    Looks at the files below PATH, or below what the ingester of this host follows. Ends with 4 if something is missing.
+    Looks at the files below PATH, or below what the ingesters of this host follow. Ends with 4 if something is missing.
     """
     with asked.analytics() as analytics:
         ingestion = analytics.get_ingestion()
@@ -92,8 +93,11 @@ def command(context: click.Context, asked: Asked, paths: tuple[str, ...], host: 
 def _ingesters(ingestion: Record, here: str) -> Iterator[Finding]:
     if not ingestion.hosts:
         yield Finding("Ingester", False, "none has ever worked on this database; run: tracklog ingest PATH")
+    ingesters = Counter(host.host for host in ingestion.hosts)
     for host in ingestion.hosts:
         name, looked = one_line(host.host), units.moment(host.looked_at)
+        if ingesters[host.host] > 1:
+            name += f", {one_line(' '.join(map(from_here, host.paths)))}"
         # Of this host the files themselves are looked at.
         behind = host.bytes_behind if host.host != here else 0
         if host.stopped:

@@ -79,7 +79,7 @@ def command(
 ) -> None:
     """Find lines that match PATTERN, and say what became of the execution of each.
 
-    Looked through are the log files below PATH, or below what the ingester of this host follows: plain, rotated and
+    Looked through are the log files below PATH, or below what the ingesters of this host follow: plain, rotated and
     compressed ones. PATTERN is a regular expression for what stands on a line; a text without special characters, and
     any text with -F, is also found where JSON writes it with escapes.
 

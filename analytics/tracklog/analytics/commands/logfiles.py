@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def log_files(asked: Asked, known: Known, paths: Sequence[str]) -> Iterator[tuple[str, os.stat_result]]:
-    """Give the log files below some paths, or below those that this host's ingester follows.
+    """Give the log files below some paths, or below those that this host's ingesters follow.
 
     :raises click.UsageError: No path is named, and none is known.
     :raises SourceNotFoundError: One that is named is not there.
@@ -26,7 +26,7 @@ def log_files(asked: Asked, known: Known, paths: Sequence[str]) -> Iterator[tupl
 
 
 def discovery_of(asked: Asked, known: Known, paths: Sequence[str]) -> "Discovery":
-    """Give what scans for the log files below some paths, or below those that this host's ingester follows.
+    """Give what scans for the log files below some paths, or below those that this host's ingesters follow.
 
     :raises click.UsageError: No path is named, and none is known.
     :raises SourceNotFoundError: One that is named is not there.

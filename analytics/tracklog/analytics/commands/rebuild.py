@@ -20,7 +20,7 @@ from tracklog.ingester.store import Store
 def command(asked: Asked, paths: tuple[str, ...], host: str | None) -> None:
     """Make the database anew from the log files, in one transaction.
 
-    All files below PATH, or below what the ingester of this host follows, are read. Kept are verdicts, what was pruned,
+    All files below PATH, or below what the ingesters of this host follow, are read. Kept are verdicts, what was pruned,
     and what came from files that are gone; agents, the ingester and readers may go on meanwhile.
     """
     with reading() as progress:

@@ -45,7 +45,7 @@ def with_store(asked: Asked, host: str | None, work: Callable[[Store], Awaitable
 
 
 async def paths_of(store: Store, paths: Sequence[str]) -> list[str]:
-    """Give the paths that were named, else those that this host's ingester follows.
+    """Give the paths that were named, else those that this host's ingesters follow.
 
     :raises click.UsageError: There are none.
     """

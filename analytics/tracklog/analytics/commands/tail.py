@@ -110,7 +110,7 @@ def command(
 ) -> None:
     """Print the last log lines of all agents, and with -f those that come.
 
-    Looked into are the log files below PATH, or below what the ingester of this host follows. Lines of one execution
+    Looked into are the log files below PATH, or below what the ingesters of this host follow. Lines of one execution
     have one colour. The database is not needed but for --status, and for what a line does not say itself.
     """
     from tracklog.analytics.search.tail import Follower

@@ -23,7 +23,7 @@ from tracklog.ingester.verify import Verification, verify
 def command(context: click.Context, asked: Asked, paths: tuple[str, ...], host: str | None) -> None:
     """Compare the log files with the database, and print the first difference.
 
-    All files below PATH, or below what the ingester of this host follows, are read anew; agents and the ingester may go
+    All files below PATH, or below what the ingesters of this host follow, are read anew; agents and the ingester may go
     on meanwhile. Ends with 4 if there is a difference.
     """
     with reading() as progress:
