@@ -49,24 +49,22 @@ class Chunk:
     @property
     def lines(self) -> list[tuple[int, bytes]]:
         """Give the lines, see `split`."""
-        return split(self.start, self.data)
+        return list(split(self.start, self.data))
 
 
-def split(start: int, data: bytes) -> list[tuple[int, bytes]]:
+def split(start: int, data: bytes) -> Iterator[tuple[int, bytes]]:
     r"""Split data that begins at an offset into (offset, line without its newline), but for lines without any byte.
 
-    >>> split(10, b"one\n\n\x00two\n")
+    >>> list(split(10, b"one\n\n\x00two\n"))
     [(10, b'one'), (16, b'two')]
     """
-    lines = []
     for line in io.BytesIO(data):  # It leaps to the newlines, where `split` looks at each byte.
         text = line.rstrip(b"\n")
         if text[:1] > b"\x00":
-            lines.append((start, text))
+            yield start, text
         elif rest := text.lstrip(b"\x00"):
-            lines.append((start + len(text) - len(rest), rest))
+            yield start + len(text) - len(rest), rest
         start += len(line)
-    return lines
 
 
 Fetch = Callable[[int, int], bytes]
@@ -88,7 +86,7 @@ def read_lines(fetch: Fetch, position: int, limit: int, *, skipping: bool = Fals
     newline = -1
     at_end = False
     while True:
-        piece = fetch(position + zeros + held, min(_STEP_BYTES, max(limit - held, _STEP_BYTES)))
+        piece = fetch(position + zeros + held, _STEP_BYTES)
         if not piece:
             at_end = True
             break

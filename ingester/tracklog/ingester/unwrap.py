@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from tracklog.ingester.read import MAX_LINE_BYTES, Decompressed, Fetch, read_lines
+from tracklog.ingester.read import MAX_LINE_BYTES, Decompressed, Fetch, read_lines, split
 
 _CRI: Final = re.compile(
     rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) (stdout|stderr) ([PF])(?::\S*)? ?"
@@ -91,17 +91,18 @@ def line_at(fetch: Fetch, offset: int) -> Line | None:
 
     :raises OSError: The file cannot be read.
     """
-    unwrapper, position = Unwrapper(MAX_LINE_BYTES), offset
+    unwrapper, position, begun = Unwrapper(MAX_LINE_BYTES), offset, False
     while True:
         chunk = read_lines(fetch, position, 1)
         if chunk.at_end and isinstance(fetch, Decompressed):
             chunk = fetch.with_last_line(chunk)
-        if position == offset and (not chunk.lines or chunk.lines[0][0] != offset):
-            return None
-        for place, text in chunk.lines:
+        for place, text in split(chunk.start, chunk.data):  # Of many that were read, the first or few are taken.
+            if not begun and place != offset:
+                return None
+            begun = True
             line = unwrapper.unwrap(place, text)
             if line is not None and line.offset == offset:
                 return line
-        if chunk.at_end or not chunk.lines:
+        if chunk.at_end or not begun:
             return None
         position = chunk.position  # The rest of what a runtime has split.
