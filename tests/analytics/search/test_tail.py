@@ -68,6 +68,22 @@ def append(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def test_a_file_that_is_cut_while_its_lines_are_taken(log: Path) -> None:
+    """What is there then is new, however long it is; and a copy of what was taken is none."""
+    before = b"".join(b"a line number %d of a file that is copied and cut\n" % number for number in range(40))
+    append(log, before)
+    follower = followed(log.parent)
+    append(log, b"one\n")
+    coming = follower.new_lines()
+    assert b"one" == next(coming)[1]
+    shutil.copy(log, log.with_suffix(".log.1"))
+    log.write_bytes(b"another\n" * 1000)
+    assert [] == list(coming)
+    assert [b"another"] * 1000 == new(follower)
+    append(log, b"two\n")
+    assert [b"two"] == new(follower)
+
+
 def test_what_is_appended_comes_once(log: Path) -> None:
     """Whole lines come, each once, as soon as they have ended."""
     follower = followed(log.parent)

@@ -160,9 +160,12 @@ class Follower:
                 self._compare(descriptor, file)
             if file.read == 0:
                 file.is_compressed = compression_of(read_at(descriptor, 0, HEAD_BYTES)) is not None
-            if not file.is_compressed and _is_past_what_was_given(descriptor, file, status.st_size):
-                yield from _appended(descriptor, file)
+            goes_on = not file.is_compressed and _is_past_what_was_given(descriptor, file, status.st_size)
             self._note(descriptor, file, status.st_size)
+            for lines in _appended(descriptor, file, status.st_size) if goes_on else ():
+                # Before they are given: whoever takes them takes time, in which the file may become another.
+                self._note(descriptor, file, status.st_size)
+                yield from lines
         finally:
             os.close(descriptor)
 
@@ -193,15 +196,16 @@ def _is_past_what_was_given(descriptor: int, file: _File, size: int) -> bool:
     return True
 
 
-def _appended(descriptor: int, file: _File) -> Iterator[bytes]:
-    """Give the whole lines behind those that were read."""
-    held = b""
-    while piece := read_at(descriptor, file.read + len(held), _STEP_BYTES):
+def _appended(descriptor: int, file: _File, size: int) -> Iterator[list[bytes]]:
+    """Give the whole lines behind those that were read, piece by piece, in what the file's size was."""
+    held, place = b"", file.read
+    while piece := read_at(descriptor, place, min(_STEP_BYTES, size - place)):
+        place += len(piece)
         *lines, held = (held + piece).split(b"\n")
-        file.read += sum(len(line) + 1 for line in lines)
         if len(held) > MAX_LINE_BYTES:
-            file.read, held = file.read + len(held), b""
-        yield from (text for line in lines if (text := line.strip(b"\x00\r")))
+            held = b""
+        file.read = place - len(held)
+        yield [text for line in lines if (text := line.strip(b"\x00\r"))]
 
 
 def _marks(descriptor: int, place: int) -> str:
