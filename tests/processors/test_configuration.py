@@ -196,3 +196,80 @@ def test_every_method_of_a_logger_works(logs: Path, monkeypatch: pytest.MonkeyPa
         getattr(structlog.get_logger(), method)("hello")
     assert ["hello", "hello"] == events(logs)
     assert stderr.getvalue().count("hello") == 1
+
+
+def test_setting_up_again_holds_for_loggers_that_have_logged(logs: Path, tmp_path: Path) -> None:
+    """Those of a module, which were there before: where, from which level on, without which words, and where shown."""
+    log, other = structlog.get_logger("a"), tmp_path / "other"
+    configure(logs, console=False)
+    log.info("one")
+    bound = log.bind(kept=1)
+    bound.info("two")
+    configure(other, console=False, level="debug", redact=["ssn"])
+    log.debug("three", ssn="123-45")
+    bound.debug("four", ssn="123-45")
+    configure(other, console=False, level="error", redact=["ssn"])
+    log.info("five")
+    bound.info("six")
+    assert ["one", "two"] == events(logs)
+    assert [("three", "[redacted]"), ("four", "[redacted]")] == [(line["event"], line["ssn"]) for line in lines(other)]
+
+
+def test_a_console_that_comes_later(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A logger that has logged without one shows what it logs; and no more when that is gone."""
+    stderr, log = terminal(monkeypatch), structlog.get_logger()
+    for number, console in enumerate((False, True, False)):
+        configure(logs, console=console)
+        log.info(f"event {number}")
+    assert "event 1" in stderr.getvalue()
+    assert 1 == len(stderr.getvalue().splitlines())
+
+
+def test_tests_capture_what_is_logged(logs: Path) -> None:
+    """By structlog's own means, also after setting up twice, and from a logger that has logged."""
+    log = structlog.get_logger()
+    for _ in range(2):
+        configure(logs, console=False)
+        log.info("hello")
+    with structlog.testing.capture_logs() as captured:
+        log.info("captured", a=1)
+    log.info("goodbye")
+    assert [{"event": "captured", "a": 1, "log_level": "info"}] == captured
+    assert ["hello", "hello", "goodbye"] == events(logs)
+
+
+def test_the_same_place_with_other_settings(logs: Path) -> None:
+    """They hold from then on, in a new file; whoever asks for the same goes on in the old one."""
+    log = structlog.get_logger()
+    for service in ("one", "one", "two"):
+        configure(logs, console=False, service=service)
+        log.info("hello", of=service)
+    one, two = files(logs)
+    assert [2, 1] == [path.read_text().count('"of":') for path in (one, two)]
+    assert ["one", "two"] == [path.name.partition(".")[0] for path in (one, two)]
+    assert ["one", "two"] == [header["service"] for header in of_kind(logs, "writer.opened")]
+
+
+def test_the_console_does_not_show_what_variables_hold(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As rich would, where it is installed."""
+    stderr = terminal(monkeypatch)
+    configure(logs)
+    try:
+        held = "hunter" + "2"
+        raise ValueError("bad")
+    except ValueError:
+        structlog.get_logger().exception("it failed")
+    assert "ValueError: bad" in stderr.getvalue()
+    assert held not in stderr.getvalue()
+
+
+@pytest.mark.parametrize("stream", [None, object()])
+@pytest.mark.parametrize("console", [None, True])
+def test_a_stderr_that_is_no_file(
+    logs: Path, monkeypatch: pytest.MonkeyPatch, stream: object, console: bool | None
+) -> None:
+    """Programs put their own there, or none."""
+    monkeypatch.setattr(sys, "stderr", stream)
+    configure(logs, console=console)
+    structlog.get_logger().info("hello")
+    assert ["hello"] == events(logs)

@@ -20,30 +20,27 @@ _LEVELS: Final = (logging.NOTSET, logging.DEBUG, logging.INFO, logging.WARNING, 
 """Those for which structlog has a filter."""
 
 
-class _Named:
-    """A logger that knows what `structlog.get_logger` was given: mostly the name of a module."""
+class _Printer:
+    """What prints to stderr, as it is at that time: one write a line, and no lock that a fork could break.
+
+    It knows what `structlog.get_logger` was given: mostly the name of a module.
+    """
 
     def __init__(self, *args: Any) -> None:
         self.name = args[0] if args else None
 
-
-class _Silent(_Named):
-    """A logger that prints nothing: what reaches it has been written."""
-
-    def msg(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing."""
+    def msg(self, message: Any = "", *_args: Any, **_fields: Any) -> None:
+        """Print a line, if there is one to be shown."""
+        if message:
+            print_line(message)
 
     debug = info = warning = warn = error = critical = fatal = exception = log = failure = err = msg
 
 
-class _Console(_Named):
-    """A logger that prints to stderr, as it is at that time: one write a line, and no lock that a fork could break."""
-
-    def msg(self, message: str) -> None:
-        """Print a line."""
-        print_line(message)
-
-    debug = info = warning = warn = error = critical = fatal = exception = log = failure = err = msg
+# A logger that has logged keeps its processors and its class for ever, wherever it was made: so these stay the same
+# objects, and what is in them changes.
+_processors: Final[list[Processor]] = []
+_Logger: Final = type("_Logger", (structlog.make_filtering_bound_logger(logging.INFO),), {"__module__": __name__})
 
 
 def configure(
@@ -58,7 +55,7 @@ def configure(
     max_age: float = 24 * 3600,
     durability: Durability = "flush",
 ) -> ExecutionLog:
-    """Set structlog up so that what is logged is written as lines of JSON; may be called again.
+    """Set structlog up so that what is logged is written as lines of JSON; called again, it holds for all loggers.
 
     :param console: Show events on stderr too; by default if that is a terminal.
     :param level: Ordinary events below it are left out; lifecycle lines never are.
@@ -75,27 +72,25 @@ def configure(
         durability=durability,
         stream=stream,
     )
-    processors: list[Processor] = [_gathered, log]
     if console is None:
-        console = sys.stderr is not None and sys.stderr.isatty()
+        console = _is_terminal(sys.stderr)
+    shown: list[Processor] = [_shown_nowhere]
+    lifecycle_console.use(None, threshold)
     if console:
-        render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # Never with the values of variables, as rich would have them.
+        render = structlog.dev.ConsoleRenderer(
+            colors=_is_terminal(sys.stderr), exception_formatter=structlog.dev.plain_traceback
+        )
 
         def show(event_dict: EventDict) -> str:
             return render(None, str(event_dict.get("level")), event_dict)
 
         lifecycle_console.use(show, threshold)
-        processors += [structlog.processors.TimeStamper("%H:%M:%S", utc=False), render]
-        factory: Any = _Console
-    else:
-        lifecycle_console.use(None, threshold)
-        processors.append(_shown_nowhere)
-        factory = _Silent
+        shown = [structlog.processors.TimeStamper("%H:%M:%S", utc=False), render]
+    _processors[:] = [_gathered, log, *shown]
+    _Logger.__bases__ = (structlog.make_filtering_bound_logger(threshold),)
     structlog.configure(
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=factory,
-        cache_logger_on_first_use=True,
+        processors=_processors, wrapper_class=_Logger, logger_factory=_Printer, cache_logger_on_first_use=True
     )
     return log
 
@@ -136,6 +131,14 @@ def _key_of(variable: contextvars.ContextVar[Any]) -> str:
 def _shown_nowhere(_logger: WrappedLogger, _method_name: str, _event_dict: EventDict) -> bytes:
     """Render nothing, which is cheaper to be passed on than the event."""
     return b""
+
+
+def _is_terminal(stream: Any) -> bool:
+    """Tell whether a stream, or what stands in its place, is a terminal."""
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError):  # None, an object with `write` only, or closed.
+        return False
 
 
 def _level(level: int | str) -> int:

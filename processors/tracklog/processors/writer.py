@@ -81,6 +81,14 @@ class Writer:
         """Lines of a signal's handler that came while there was no file to write them to."""
         self._closes_with_process = False
 
+    def use(self, settings: Settings) -> None:
+        """Keep lines so from the next one on, in a new file if that is otherwise than before."""
+        with self.lock:
+            if settings != self._settings:
+                self._settings = settings
+                self._syncs = settings.durability == "fsync"
+                self._renew_ns = self._check_ns = 0
+
     def write(self, body: bytes) -> None:
         """Write one line: `body` is its JSON object without the stamp, and not empty."""
         with self.lock:

@@ -18,7 +18,7 @@ _locked: dict[int, list[Writer]] = {}
 
 
 def writer_for(place: str | os.PathLike[str] | IO[Any], settings: Settings) -> Writer:
-    """Give this process's writer for a directory or a stream: one, whoever asks; the first one's settings hold."""
+    """Give this process's writer for a directory or a stream: one, whoever asks; the last one's settings hold."""
     if isinstance(place, (str, os.PathLike)):
         target: Path | IO[Any] = Path(os.path.realpath(os.fspath(place)))
         key = str(target)
@@ -28,6 +28,8 @@ def writer_for(place: str | os.PathLike[str] | IO[Any], settings: Settings) -> W
         writer = _by_place.get(key)
         if writer is None:
             writer = _by_place[key] = Writer(target, settings)
+        else:
+            writer.use(settings)
         return writer
 
 
