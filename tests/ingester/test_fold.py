@@ -54,6 +54,16 @@ def test_any_grouping_gives_the_same_rows(lines: list[dict[str, Any]], groups: l
         assert getattr(together, name) == merged
 
 
+@pytest.mark.parametrize("kind", [None, "execution.started", "execution.pending", "output"])
+def test_none_is_its_own_parent(kind: str | None) -> None:
+    """As a line may have it that tells what a child gave."""
+    line = stamped("w", 1, execution_id="x", kind=kind, parent_execution_id="x", agent_name="A")
+    row = execution_of(line)
+    assert (None, "A") == (row.get("parent_execution_id"), row["agent_name"])
+    later = stamped("w", 2, execution_id="x", parent_execution_id="p")
+    assert "p" == execution_of(line, later)["parent_execution_id"]
+
+
 def test_a_start_decides_over_a_selection_and_both_over_what_a_line_carries() -> None:
     """`method="GET"` on an ordinary line is not the execution's method."""
     pending = stamped("w", 1, execution_id="x", kind="execution.pending", agent_name="P", call_reason="asked")

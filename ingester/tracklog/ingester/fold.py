@@ -209,6 +209,9 @@ _BEGINNINGS: Final[Mapping[Kind | None, str]] = {Kind.EXECUTION_STARTED: "0", Ki
 
 _ORDINARY_RANK: Final = "2"
 
+_PARENT: Final = "parent_execution_id"
+"""No execution called itself: a line that says so, perhaps one about its children, is not believed."""
+
 
 def _ranked(names: tuple[str, ...], rank: str, fields: Mapping[str, Any], row: Row) -> str:
     digits = ""
@@ -226,7 +229,7 @@ def _go_on(row: Row, event: Event, stage: str | None) -> None:
 
     It is what `merge_into` would do with a row made of the line alone; most lines are such.
     """
-    _, _, _, time, key, shape, _, fields, _ = event
+    _, _, _, time, key, shape, execution_id, fields, _ = event
     kind, get = shape.kind, row.get
     if (last := get("last_key")) is None or key > last:
         row["last_key"] = key
@@ -239,6 +242,8 @@ def _go_on(row: Row, event: Event, stage: str | None) -> None:
             continue
         value = fields[name]
         if isinstance(value, (str, int)) and (value := name_of(value)) is not None:
+            if value == execution_id and name == _PARENT:
+                continue
             if rank == UNSTATED:
                 ranks = f"{ranks[:place]}{_ORDINARY_RANK}{ranks[place + 1 :]}"
                 row[name] = value
@@ -277,6 +282,8 @@ _NOT_ENDED: Final = dict.fromkeys(
 def _beginning(event: Event, rank: str, stage: str | None) -> Row:
     """Give what a line says by which an execution begins."""
     fields, kind, key, time = event.fields, event.kind, event.key, event.time
+    if fields.get(_PARENT) == event.execution_id:
+        fields = {**fields, _PARENT: None}
     row: Row = {"last_key": key, **_NOT_ENDED}
     if time is not None:
         row["created_at"] = time
