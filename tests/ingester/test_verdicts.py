@@ -1,17 +1,21 @@
 """Who is gone, and who only silent."""
 
+import datetime as dt
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ingester import kept
 from ingester.lines import dumps, event_of, read_on, stamped
+from tracklog.ingester import bulk
 from tracklog.ingester.sources import Source, find
-from tracklog.ingester.verdicts import Judge, is_free
+from tracklog.ingester.verdicts import Judge, is_free, time_out
 
 BOOT = "this-boot"
 
@@ -117,3 +121,23 @@ def test_without_a_boot_id_nobody_is_judged(tmp_path: Path) -> None:
         judge = Judge(None)
         judge.note(event_of(stamped("w", 1, kind="writer.opened", segment=1, boot_id=None, locked=True)), source)
         assert not judge.ask()
+
+
+def test_what_is_silent_is_looked_for_among_the_unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every few seconds; not among all executions that ever were, which is what SQLite would do for an order of ids."""
+    path = tmp_path / "t.db"
+    kept.write(tmp_path / "logs")
+    kept.ingest(str(path), tmp_path / "logs")
+    plans: list[str] = []
+    fetch = bulk.fetch
+
+    async def explained(connection: AsyncConnection, sql: str, keys: Iterable[str], *values: Any) -> Any:
+        for *_, step in await fetch(connection, f"EXPLAIN QUERY PLAN {sql}", keys, *values):
+            plans.append(step)
+        return await fetch(connection, sql, keys, *values)
+
+    monkeypatch.setattr(bulk, "fetch", explained)
+    kept.with_store(str(path), lambda store: time_out(store, dt.timedelta(hours=1), Judge(BOOT)))
+    looks = [plan for plan in plans if plan.startswith(("SCAN agent_executions", "SEARCH agent_executions"))]
+    assert looks
+    assert all("ix_agent_executions_unfinished" in plan for plan in looks), plans

@@ -212,13 +212,14 @@ async def _judge(
 ) -> int:
     """Give the executions of a condition a verdict, and tell how many there were.
 
-    They are locked in the order of their ids, as batches lock them, so that neither waits for the other for ever.
+    They are locked in the order of their ids, as batches lock them, so that neither waits for the other for ever. On
+    SQLite, where rows have no locks, that order would have it walk through all executions, and not the unfinished ones.
     """
     now = dt.datetime.now(dt.UTC)
-    lock = "" if bulk.is_sqlite(connection) else " FOR UPDATE"
+    lock = "" if bulk.is_sqlite(connection) else " ORDER BY execution_id FOR UPDATE"
     found = await bulk.fetch(
         connection,
-        f"SELECT execution_id FROM agent_executions WHERE {condition} ORDER BY execution_id{lock}",
+        f"SELECT execution_id FROM agent_executions WHERE {condition}{lock}",
         keys,
         *values,
     )
