@@ -3,6 +3,8 @@
 import datetime as dt
 from typing import Any
 
+import pytest
+
 from analytics.stored import NOW, Stored
 from tracklog.analytics import ExecutionAnalytics
 
@@ -133,6 +135,26 @@ def test_stages_that_nobody_ended(stored: Stored, analytics: ExecutionAnalytics)
     assert waterfall is not None
     assert [("read", 1, 15.0, False), ("think", 1, 10.0, False), ("read", 1, 10.0, False)] == [
         (span.name, span.depth, span.duration_ms, span.ended) for span in waterfall.spans[1:]
+    ]
+
+
+@pytest.mark.parametrize("kind", [None, "stage.started"])
+@pytest.mark.parametrize("heard_of", [0.0, 0.05], ids=["its last line", "a call just after"])
+def test_a_stage_that_the_last_lines_name(
+    stored: Stored, analytics: ExecutionAnalytics, kind: str | None, heard_of: float
+) -> None:
+    """The stage of an execution's last lines stands beside the one before, and is on the path, however short it is."""
+    stored.crashed("dead", created_at=at(0), started_at=at(0))
+    stored.logs(
+        "dead",
+        *({"kind": kind, "stage": name, "timestamp": at(time)} for name, time in (("read", 5), ("write", 20))),
+        {"kind": "llm.request", "timestamp": at(20 + heard_of)},
+    )
+    stored.call("dead", "c1", answered=False, started_at=at(20 + heard_of))
+    waterfall = analytics.get_waterfall("dead")
+    assert waterfall is not None
+    assert [("read", 1, True), ("write", 1, True), ("gpt-5.1", 2, True)] == [
+        (span.name, span.depth, span.critical) for span in waterfall.spans[1:]
     ]
 
 

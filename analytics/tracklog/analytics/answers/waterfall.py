@@ -280,12 +280,18 @@ def _nested(members: list[Record]) -> dict[int | None, list[Record]]:
     for span in timed:
         end = _end(span)
         around = [one for one in around if (_end(one) or one["started_at"]) + _SLACK >= span["started_at"]]
-        holder = next((one for one in reversed(around) if end and end <= (_end(one) or end) + _SLACK), None)
+        holder = next((one for one in reversed(around) if end and _holds(one, span, end)), None)
         within[id(holder) if holder is not None else None].append(span)
         if span["kind"] == "stage":
             around.append(span)
     within[None] += [span for span in members if span["started_at"] is None]
     return within
+
+
+def _holds(stage: Record, span: Record, end: dt.datetime) -> bool:
+    """Tell whether a span that ends then lies in a stage; a stage that begins where that one ends lies beside it."""
+    until = _end(stage) or end
+    return end <= until + _SLACK and (span["kind"] != "stage" or span["started_at"] < until)
 
 
 def _mark(root: Record, below: _Below) -> None:
