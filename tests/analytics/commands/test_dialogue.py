@@ -40,6 +40,10 @@ from tracklog.analytics.commands.dialogue import Said, dialogue
         ({"output": [{"type": "reasoning", "id": "r"}]}, (Said("reasoning", 'id: "r"'),), {}),
         ({"prompt": "who?", "temperature": 0}, (Said("prompt", "who?"),), {"temperature": 0}),
         ({"content": "Mara", "usage": {"total": 3}}, (Said("", "Mara"),), {"usage": {"total": 3}}),
+        ([], (), {"messages": []}),
+        ({"model": "m", "messages": []}, (), {"model": "m", "messages": []}),
+        ({"system": "Be short.", "messages": []}, (Said("system", "Be short."),), {"messages": []}),
+        ({"output": [], "text": "Mara"}, (Said("", "Mara"),), {"output": []}),
         ({"role": "user", "content": "x", "cache": True}, (Said("user", "x\ncache: true"),), {}),
     ],
 )
@@ -51,7 +55,7 @@ def test_shapes(payload: Any, messages: tuple[Said, ...], rest: dict[str, Any]) 
 
 @pytest.mark.parametrize(
     "payload",
-    [7, [], {}, [1, "a"], {"messages": []}, {"messages": "x"}, {"choices": [None]}, {"choices": [{"message": 3}]}],
+    [7, {}, [1, "a"], {"messages": "x"}, {"choices": [None]}, {"choices": [{"message": 3}]}],
 )
 def test_other_shapes_are_json(payload: Any) -> None:
     """What is no dialogue is one text of JSON."""

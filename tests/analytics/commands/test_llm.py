@@ -41,6 +41,17 @@ def test_messages(url: str) -> None:
     assert "\x1b" not in output
 
 
+@pytest.mark.parametrize("request_", [[], {"messages": []}], ids=["a list", "a field"])
+def test_no_messages(stored: Stored, request_: Any) -> None:
+    """A call that was sent no messages was not sent those of the call before again."""
+    stored.executions({"execution_id": "talker-123"})
+    for call in ("c1", "c2"):
+        stored.call("talker-123", call, request=request_)
+    output = run(stored.url, "talker").stdout
+    assert 2 == output.count('  Request\n    {"messages":[]}\n')
+    assert "as in call" not in output
+
+
 def test_full_and_one_call(url: str) -> None:
     """With --full nothing is cut or counted; --call chooses one."""
     output = run(url, "talker", "--call", "2", "--full").stdout

@@ -1,6 +1,6 @@
 """Read what was sent to language models, and what came back: messages with roles, in the shapes of several APIs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -54,6 +54,8 @@ def dialogue(payload: Any) -> Dialogue:
         return Dialogue((Said("", payload),), {})
     if _are_messages(payload):
         return Dialogue(tuple(_said(one) for one in payload), {})
+    if payload == []:
+        return Dialogue((), {"messages": payload})
     if isinstance(payload, dict):
         if (found := _in_fields(payload)) is not None:
             return found
@@ -62,26 +64,37 @@ def dialogue(payload: Any) -> Dialogue:
         for name in ("content", "text", "output_text"):
             if isinstance(payload.get(name), str) or _are_blocks(payload.get(name)):
                 return Dialogue((Said("", _text(payload[name])),), _without(payload, name))
+        if any(payload.get(name) == [] for name in _LISTS):
+            system = _system(payload)
+            return Dialogue(_told(payload, system), _without(payload, *system))
     return Dialogue((Said("", _json(payload, indent=True)),), {})
 
 
 def _in_fields(payload: dict[str, Any]) -> Dialogue | None:
     for name in _LISTS:
         if _are_messages(payload.get(name)):
-            system = [key for key in _SYSTEM if payload.get(key)]
-            messages = [Said("system", _text(payload[key])) for key in system]
-            messages += [_said(one) for one in payload[name]]
-            return Dialogue(tuple(messages), _without(payload, name, *system))
+            system = _system(payload)
+            messages = (*_told(payload, system), *(_said(one) for one in payload[name]))
+            return Dialogue(messages, _without(payload, name, *system))
     choices = payload.get("choices")
     if isinstance(choices, list) and choices and all(isinstance(one, dict) and _message(one) for one in choices):
         rests = [_without(one, "message", "delta", "index") for one in choices]
         rest = _without(payload, "choices") | ({"choices": rests} if any(rests) else {})
         return Dialogue(tuple(_said(_message(one)) for one in choices), rest)
     if isinstance(payload.get("prompt"), str):
-        system = [key for key in _SYSTEM if payload.get(key)]
-        said = (*(Said("system", _text(payload[key])) for key in system), Said("prompt", payload["prompt"]))
+        system = _system(payload)
+        said = (*_told(payload, system), Said("prompt", payload["prompt"]))
         return Dialogue(said, _without(payload, "prompt", *system))
     return None
+
+
+def _system(payload: dict[str, Any]) -> list[str]:
+    """Give the fields that tell the model how to be."""
+    return [key for key in _SYSTEM if payload.get(key)]
+
+
+def _told(payload: dict[str, Any], system: Iterable[str]) -> tuple[Said, ...]:
+    return tuple(Said("system", _text(payload[key])) for key in system)
 
 
 def _are_messages(value: Any) -> bool:
