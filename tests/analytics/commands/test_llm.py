@@ -71,6 +71,15 @@ def test_two_calls_compared(url: str) -> None:
     assert "+Mara" in answer["request"]
 
 
+def test_a_failed_call_compared(url: str) -> None:
+    """--diff says below the title of a failed call what failed; in JSON, as lines that only one has."""
+    output = run(url, "talker", "--diff", "1", "3").stdout
+    assert "\nLLM call 3  gpt-5.1  failed\n  RateLimitError: slow down\n\nRequest\n" in output
+    answer = json.loads(run(url, "talker", "--diff", "1", "3", "--json").stdout)
+    assert "+RateLimitError: slow down" == answer["error"][-1]
+    assert [] == json.loads(run(url, "talker", "--diff", "1", "2", "--json").stdout)["error"]
+
+
 def test_json(url: str) -> None:
     """All calls, or one, as they were logged."""
     answer: Any = json.loads(run(url, "talker", "--json").stdout)

@@ -91,11 +91,15 @@ def _print_call(out: Screen, call: Record, before: Record | None, number: int, *
     repeated = _repeated(request, before) if before is not None else 0
     is_cut = _print_dialogue(out, "Request", request, repeated, number - 1, full=full)
     is_cut |= _print_dialogue(out, "Response", response, 0, 0, full=full)
-    if error := error_of(call):
-        out.print(Text(f"  {safe(error)}", style="red"))
+    _print_error(out, call)
     if call.finish_reason:
         out.print(Text(f"  finished: {one_line(call.finish_reason)}", style="dim"))
     return is_cut or repeated > 0
+
+
+def _print_error(out: Screen, call: Record) -> None:
+    if error := error_of(call):
+        out.print(Text(f"  {safe(error)}", style="red"))
 
 
 def _repeated(request: Dialogue, before: Record) -> int:
@@ -147,10 +151,13 @@ def _compare(asked: Asked, calls: list[Record], pair: tuple[int, int], short: st
     one, other = (calls[place - 1] for place in pair)
     changes = {name: difference(one[name], other[name], pair) for name in ("request", "response")}
     if asked.json:
-        screen.print_json({"calls": list(pair), **changes})
+        errors = difference(error_of(one) or None, error_of(other) or None, pair)
+        screen.print_json({"calls": list(pair), **changes, "error": errors})
         return
     out = Screen()
-    out.print(*(call_title(place, call) for place, call in zip(pair, (one, other), strict=True)))
+    for place, call in zip(pair, (one, other), strict=True):
+        out.print(call_title(place, call))
+        _print_error(out, call)
     for name, lines in changes.items():
         out.print(Text(), Text(name.capitalize(), style="bold").append("" if lines else "  the same", style="not bold"))
         out.print(*map(screen.changed, lines))
