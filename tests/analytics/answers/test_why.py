@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from analytics.stored import Stored, ago
+from analytics.stored import NOW, Stored, ago
 from tracklog.analytics import ExecutionAnalytics
+from tracklog.ingester.schema import tracklog_purged
 
 
 def test_skipped_with_its_evidence(stored: Stored, analytics: ExecutionAnalytics) -> None:
@@ -167,3 +168,19 @@ def test_never_is_said_with_reservation(stored: Stored, analytics: ExecutionAnal
     stored.ingester()
     result = analytics.debug_why_agent_didnt_fire("A")
     assert (result.message, result.ingestion.complete) == ("A was never invoked", True)
+
+
+def test_never_is_said_with_reservation_after_a_prune(stored: Stored, analytics: ExecutionAnalytics) -> None:
+    """Of executions that were pruned nobody knows whose they were; what is there is told as ever."""
+    stored.insert(tracklog_purged, {"execution_id": "gone", "purged_at": NOW})
+    result = analytics.debug_why_agent_didnt_fire("A")
+    assert result.message == (
+        "A was never invoked, but nothing was ever ingested into this database, "
+        "and executions were pruned, and whose they were is not kept"
+    )
+    stored.ingester()
+    result = analytics.debug_why_agent_didnt_fire("A", conversation_id="c")
+    expected = "A was never invoked in conversation c, but executions were pruned, and whose they were is not kept"
+    assert (expected, "never_invoked", True) == (result.message, result.status, result.pruned)
+    stored.executions({"execution_id": "e1", "agent_name": "A"})
+    assert "A fired successfully" == analytics.debug_why_agent_didnt_fire("A").message

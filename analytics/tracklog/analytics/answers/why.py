@@ -12,7 +12,7 @@ from tracklog.analytics.answers.executions import beside, completed, newest
 from tracklog.analytics.answers.ingestion import get_ingestion, reservation
 from tracklog.analytics.query import Query, key
 from tracklog.analytics.record import Record
-from tracklog.ingester.schema import agent_executions
+from tracklog.ingester.schema import agent_executions, tracklog_purged
 from tracklog.processors.states import ExecutionStatus
 
 _executions = agent_executions.c
@@ -58,8 +58,9 @@ def debug_why_agent_didnt_fire(
         ``crashed``, ``running`` and ``fired_successfully``; with several executions it is that of the newest, unless
         one succeeded. `message` says it in a sentence. `executions` is the evidence, the newest first (at most 20,
         and the newest success). `call_in_flight` is the LLM call that the execution waits for, or died in. `ingestion`
-        says how much of the logs is in. `agents_in_conversation` tells who fired there. For an agent that was never
-        invoked, `last_execution` is its newest one elsewhere; without any, `similar_agents` are names like its own.
+        says how much of the logs is in, `pruned` whether executions were removed, of which no more is known than their
+        ids. `agents_in_conversation` tells who fired there. For an agent that was never invoked, `last_execution` is
+        its newest one elsewhere; without any, `similar_agents` are names like its own.
     """
     agent_name = str(agent_name)
     name = key(agent_name)
@@ -72,6 +73,7 @@ def debug_why_agent_didnt_fire(
     for execution in executions:
         execution.setdefault("call_in_flight", open_calls.get(execution["execution_id"]))
     ingestion = yield from get_ingestion()
+    pruned = bool((yield select(tracklog_purged.c.execution_id).limit(1)))
     present = (yield from _agents_in(conversation_id)) if conversation_id is not None else []
     similar: list[str] = []
     last: Record | None = None
@@ -85,13 +87,14 @@ def debug_why_agent_didnt_fire(
         last = next(iter((yield from completed(elsewhere))), None)
         if last is None:
             similar = _similar(agent_name, (yield from _agent_names()))
-        message = _never(agent_name, conversation_id, vault_id, ingestion)
+        message = _never(agent_name, conversation_id, vault_id, ingestion, pruned=pruned)
     return Record(
         status=status,
         message=message,
         executions=executions,
         call_in_flight=call,
         ingestion=ingestion,
+        pruned=pruned,
         agents_in_conversation=present,
         similar_agents=similar,
         last_execution=last,
@@ -136,14 +139,25 @@ def _verdict(agent_name: str, execution: Record) -> tuple[str, str]:
             return "running", f"{agent_name} was invoked and is still running, {where}"
 
 
-def _never(agent_name: str, conversation_id: str | UUID | None, vault_id: str | UUID | None, ingestion: Record) -> str:
+def _never(
+    agent_name: str,
+    conversation_id: str | UUID | None,
+    vault_id: str | UUID | None,
+    ingestion: Record,
+    *,
+    pruned: bool,
+) -> str:
     parts = [f"{agent_name} was never invoked"]
     if conversation_id is not None:
         parts.append(f"in conversation {conversation_id}")
     if vault_id is not None:
         parts.append(f"in vault {vault_id}")
-    doubt = reservation(ingestion)
-    return " ".join(parts) + (f", {doubt}" if doubt else "")
+    sentence, doubt = " ".join(parts), reservation(ingestion)
+    if doubt:
+        sentence += f", {doubt}"
+    if pruned:
+        sentence += f", {'and' if doubt else 'but'} executions were pruned, and whose they were is not kept"
+    return sentence
 
 
 def _agents_in(conversation_id: str | UUID) -> Query[list[Record]]:

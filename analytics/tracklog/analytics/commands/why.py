@@ -51,7 +51,7 @@ def command(asked: Asked, agent: str, conversation: str | None, vault: str | Non
         present = screen.facts(map(_presence, result.agents_in_conversation))
         out.print(Text(), Text("In this conversation", style="bold"), present)
     elif conversation is not None and result.status == "never_invoked":
-        out.print(Text(), Text("No agent was invoked in this conversation."))
+        out.print(Text(), Text("The database has no execution of this conversation."))
     if result.similar_agents:
         out.print(Text(), Text(f"Did you mean {' or '.join(map(one_line, result.similar_agents))}?"))
     if (last := result.last_execution) is not None:
