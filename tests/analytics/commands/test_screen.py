@@ -41,7 +41,7 @@ def room(tmp_path: Path) -> Stored:
     return stored
 
 
-@pytest.mark.parametrize("width", [80, 120, 200])
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
 @pytest.mark.parametrize(
     "command",
     [
@@ -49,6 +49,8 @@ def room(tmp_path: Path) -> Stored:
         "failed",
         "slow",
         "stats",
+        "stats --by hour",
+        "failed --group",
         "show 01934567-0000",
         "chain 01934567-0000",
         "timeline 01934567-0000",

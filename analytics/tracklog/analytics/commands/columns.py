@@ -7,6 +7,9 @@ from typing import Final
 GAP: Final = 2
 """Blanks between columns."""
 
+_FEWEST: Final = 4
+"""Columns of the screen that are left of a cell where there is no room for any column's `least`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -15,7 +18,7 @@ class Column:
     title: str
     right: bool = False
     least: int | None = None
-    """Cells may be cut to so many columns of the screen; None to keep them whole."""
+    """Cells may be cut to so many columns of the screen, and to fewer before a table is too wide; None for never."""
     drop: int = 0
     """The column is left out where there is no room, those with the greatest number first; 0 for never."""
     wrap: bool = False
@@ -32,6 +35,8 @@ def fit(columns: Sequence[Column], natural: Sequence[int], width: int) -> dict[i
     {0: 8, 1: 30}
     >>> fit([Column("ID"), Column("STARTED", drop=1), Column("NOTE", least=15)], [8, 19, 50], 40)
     {0: 8, 2: 30}
+    >>> fit([Column("ID"), Column("NAME", least=16), Column("NOTE", least=15)], [8, 19, 50], 30)
+    {0: 8, 1: 9, 2: 9}
     """
     shown = list(range(len(columns)))
 
@@ -49,11 +54,10 @@ def fit(columns: Sequence[Column], natural: Sequence[int], width: int) -> dict[i
         shown.remove(max(droppable, key=lambda place: columns[place].drop))
     widths = {place: natural[place] for place in shown}
     excess = total(list(widths.values())) - width
-    while excess > 0:
-        # The widest gives way first, so that no long name takes the room of what is said of it.
-        cuttable = [place for place in shown if widths[place] > least(place)]
-        if not cuttable:
-            break
-        widths[max(cuttable, key=lambda place: widths[place])] -= 1
-        excess -= 1
+    cuttable = [place for place in shown if columns[place].least is not None]
+    for fewest in (None, _FEWEST):
+        while excess > 0 and (wide := [place for place in cuttable if widths[place] > (fewest or least(place))]):
+            # The widest gives way first, so that no long name takes the room of what is said of it.
+            widths[max(wide, key=lambda place: widths[place])] -= 1
+            excess -= 1
     return widths

@@ -82,10 +82,10 @@ def print_found(asked: Asked, known: Known, hits: Iterable[Hit]) -> None:
         Column("ID"),
         Column("AGENT", least=16),
         Column("STATUS"),
-        Column("STARTED", drop=2),
+        Column("STARTED", drop=3),
         Column("TOOK", right=True),
-        Column("LINES", right=True),
-        Column("NOTE", least=20, drop=1),
+        Column("LINES", right=True, drop=1),
+        Column("NOTE", least=20, drop=2),
     )
     rows = []
     for one, hit in first.items():

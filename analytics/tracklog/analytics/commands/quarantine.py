@@ -48,9 +48,9 @@ def list_(asked: Asked, limit: int) -> None:
     columns = (
         Column("ID"),
         Column("FILE", least=16),
-        Column("BYTE", right=True),
-        Column("LENGTH", right=True, drop=2),
-        Column("WHEN", drop=1),
+        Column("BYTE", right=True, drop=1),
+        Column("LENGTH", right=True, drop=3),
+        Column("WHEN", drop=2),
         Column("REASON", least=20),
     )
     rows = (

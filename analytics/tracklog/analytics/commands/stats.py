@@ -21,13 +21,13 @@ _COLUMNS = (
     Column("AGENT", least=16),
     Column("RUNS", right=True),
     Column("SUCCESS", right=True),
-    Column("AVG", right=True),
-    Column("P50", right=True, drop=2),
+    Column("AVG", right=True, drop=2),
+    Column("P50", right=True, drop=4),
     Column("P95", right=True),
-    Column("P99", right=True, drop=1),
-    Column("CALLS", right=True, drop=3),
-    Column("TOKENS", right=True),
-    Column("MOST COMMON ERROR", least=16, drop=4),
+    Column("P99", right=True, drop=3),
+    Column("CALLS", right=True, drop=5),
+    Column("TOKENS", right=True, drop=1),
+    Column("MOST COMMON ERROR", least=16, drop=6),
 )
 
 

@@ -50,8 +50,8 @@ _AGENTS = (
 _FAILED = (
     Column("AGENT", least=16),
     Column("ID"),
-    Column("STATUS"),
-    Column("BEGAN", drop=1),
+    Column("STATUS", drop=1),
+    Column("BEGAN", drop=2),
     Column("ERROR", least=20),
 )
 
