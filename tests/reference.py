@@ -72,7 +72,8 @@ def _page() -> Iterator[str]:
     for variable, meaning in _AGENTS_VARIABLES:
         yield f"| `{variable}` | {meaning} |"
     yield ""
-    yield "On a terminal also `NO_COLOR`, `FORCE_COLOR`, `TERM` and `COLUMNS` count, with their usual meaning."
+    yield "On a terminal also `NO_COLOR`, `FORCE_COLOR` and `TERM` count, and everywhere `COLUMNS`, with their usual"
+    yield "meaning."
 
 
 def _loaded(name: str) -> click.Command:

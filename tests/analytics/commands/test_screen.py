@@ -143,6 +143,23 @@ def test_no_escapes(room: Stored, settings: dict[str, str]) -> None:
     assert 140 < max(map(cell_len, shown.split("\n→")[0].splitlines())) <= 150
 
 
+@pytest.mark.parametrize("columns", ["0", "none"])
+def test_no_columns(room: Stored, columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """COLUMNS that names no width asks for none: answers have the terminal's, and in a pipe are whole."""
+    shown = seen(90, "list", "--db", room.url, settings={"COLUMNS": columns})
+    assert 80 < max(map(cell_len, re.sub(r"\x1b\[[0-9;]*m", "", shown).split("\n→")[0].splitlines())) <= 90
+    monkeypatch.setenv("COLUMNS", columns)
+    assert 120 < max(map(cell_len, CliRunner().invoke(tracklog, ["list", "--db", room.url]).stdout.splitlines()))
+
+
+def test_columns_in_a_pipe(room: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for a width in a pipe, as `watch` does, gets it; else lines are whole."""
+    command = ["list", "--db", room.url]
+    assert 120 < max(map(cell_len, CliRunner().invoke(tracklog, command).stdout.splitlines()))
+    monkeypatch.setenv("COLUMNS", "90")
+    assert 80 < max(map(cell_len, CliRunner().invoke(tracklog, command).stdout.splitlines())) <= 90
+
+
 def test_the_next_command_is_suggested(room: Stored) -> None:
     """People are told what to ask next, of the same database."""
     assert f"→ tracklog show 01934567-0000 --db {room.url}" in seen(120, "list", "--db", room.url)

@@ -174,4 +174,7 @@ def tracklog(context: click.Context, database: str | None, as_json: bool) -> Non
     Exit codes: 0 done, 1 failure, 2 usage or ambiguous id, 3 not found, 4 a check failed, 5 the database cannot be
     used.
     """
+    columns = os.environ.get("COLUMNS", "")
+    if not (columns.isdecimal() and int(columns)):  # No width that anybody can have meant; Rich takes it by its word.
+        os.environ.pop("COLUMNS", None)
     context.obj = Given(database, Format.JSON if as_json else Format.TABLE)

@@ -49,7 +49,7 @@ class Screen:
 
     @property
     def width(self) -> int:
-        """Columns of the terminal, or those that were asked for; a pipe has room for all."""
+        """Columns of the terminal, or those that were asked for, as `watch` does; a pipe has room for all."""
         return self._console.width if self.is_terminal or "COLUMNS" in os.environ else _ENDLESS
 
     def print(self, *parts: RenderableType) -> None:
