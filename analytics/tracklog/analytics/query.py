@@ -35,8 +35,16 @@ class Plain:
     limit: int | None = None
 
 
+class Rows(list[Record]):
+    """The rows of a statement, and the names of its columns, also where there are no rows."""
+
+    def __init__(self, rows: Iterable[Record] = (), names: Iterable[str] = ()) -> None:
+        super().__init__(rows)
+        self.names = tuple(names)
+
+
 Statement: TypeAlias = "Select[Any] | CompoundSelect[Any] | Plain"
-Query: TypeAlias = Generator[Statement, list[Record], T]
+Query: TypeAlias = Generator[Statement, Rows, T]
 
 _CHUNK: Final = 500
 """Values in one IN list: few round trips, and far below SQLite's 32,766 and PostgreSQL's 32,767 parameters."""
@@ -80,10 +88,10 @@ async def run_async(query: Query[T], connection: "AsyncConnection") -> T:
         query.close()
 
 
-def _rows(result: CursorResult[Any], limit: int | None = None) -> list[Record]:
+def _rows(result: CursorResult[Any], limit: int | None = None) -> Rows:
     """Give the rows of a statement; of somebody's own, columns may have the same name several times."""
     if not result.returns_rows:
-        return []
+        return Rows()
     names: list[str] = []
     for name in result.keys():  # noqa: SIM118 -- it is no mapping.
         times = 1
@@ -94,7 +102,7 @@ def _rows(result: CursorResult[Any], limit: int | None = None) -> list[Record]:
         names.append(unique)
     # SQLite's driver takes no rows for all of them.
     rows = result.fetchall() if limit is None else result.fetchmany(limit) if limit else []
-    return [Record(zip(names, row, strict=True)) for row in rows]
+    return Rows((Record(zip(names, row, strict=True)) for row in rows), names)
 
 
 @contextmanager

@@ -7,8 +7,10 @@ import json
 import pytest
 from click.testing import CliRunner, Result
 
-from analytics.stored import Stored, ago
+from analytics.stored import NOW, Stored, ago
+from tracklog.analytics.answers.executions import FIELDS
 from tracklog.analytics.commands.group import tracklog
+from tracklog.ingester.schema import tracklog_quarantine
 
 
 def run(url: str, *arguments: str) -> Result:
@@ -139,6 +141,48 @@ def test_one_format(url: str) -> None:
 
 @pytest.mark.parametrize("form", ["json", "jsonl", "csv", "table"])
 def test_nothing_in_each_format(stored: Stored, form: str) -> None:
-    """Where there is nothing, programs read an empty list, no lines, or no rows; people, a sentence."""
-    expected = {"json": "[]\n", "jsonl": "", "csv": "", "table": "No executions yet.\n"}
+    """Where there is nothing, programs read an empty list, no lines, or a head without rows; people, a sentence."""
+    head = f"{','.join(FIELDS)}\n"
+    expected = {"json": "[]\n", "jsonl": "", "csv": head, "table": "No executions yet.\n"}
     assert expected[form] == text(stored.url, "list", "--format", form)
+
+
+@pytest.mark.parametrize(
+    ("command", "nothing"),
+    [
+        ("list", "--agent=Nobody"),
+        ("failed", "--agent=Nobody"),
+        ("failed --group", "--agent=Nobody"),
+        ("skipped", "--agent=Nobody"),
+        ("slow", "--agent=Nobody"),
+        ("stats", "--vault=none"),
+        ("stats --by method", "--vault=none"),
+        ("stats --by hour", "--vault=none"),
+        ("stats --by model", "--vault=none"),
+        ("sql", "SELECT execution_id AS a, agent_name AS a FROM agent_executions WHERE false"),
+    ],
+)
+def test_the_head_of_csv_without_rows(stored: Stored, command: str, nothing: str) -> None:
+    """Programs read the same columns from an answer that has no rows as from one that has."""
+    stored.executions(
+        *(
+            {"execution_id": status, "agent_name": "A", "duration_ms": 9000.0, "status": status}
+            for status in ("failed", "skipped")
+        )
+    )
+    stored.call("failed", "c1")
+    some = [nothing.replace("WHERE false", "")] if command == "sql" else []
+    every = text(stored.url, *command.split(), *some, "--format", "csv").splitlines()
+    assert 1 < len(every)
+    assert every[:1] == text(stored.url, *command.split(), nothing, "--format", "csv").splitlines()
+
+
+def test_the_head_of_csv_where_every_line_could_be_read(stored: Stored) -> None:
+    """Of no line that could not be read a program learns what there would be to know."""
+    command = ("quarantine", "list", "--format", "csv")
+    before = text(stored.url, *command)
+    stored.source()
+    line = {"line_offset": 1, "length": 2, "reason": "no JSON", "head": b"{", "quarantined_at": NOW}
+    stored.insert(tracklog_quarantine, {"source_id": "source", **line})
+    head, row = text(stored.url, *command).splitlines()
+    assert (f"{head}\n", "source:1") == (before, row.split(",")[0])

@@ -5,9 +5,10 @@ from typing import Final, Literal
 from uuid import UUID
 
 from tracklog.analytics.answers.measured import measure
-from tracklog.analytics.answers.performance import report
+from tracklog.analytics.answers.performance import FIELDS, report
 from tracklog.analytics.query import Query, period
 from tracklog.analytics.record import Record
+from tracklog.ingester.measures import Measures
 
 _DIMENSIONS: Final = ("method", "hour")
 
@@ -61,20 +62,29 @@ def performance_by_model(
         `p99_latency_ms` (None without any, else within 1 %) and `common_errors`.
     """
     by_model = yield from measure(agent_name, vault_id, period(hours, since, until), "model")
-    reports = [(model, report(one.measures, None)) for model, one in by_model.items()]
-    reports.sort(key=lambda pair: (-pair[1]["total_executions"], pair[0] or ""))
-    return [
-        Record(
-            model=model,
-            total_calls=one["total_executions"],
-            success_rate=one["success_rate"],
-            status_counts=one["status_counts"],
-            total_tokens=one["llm_stats"]["total_tokens"],
-            avg_latency_ms=one["avg_duration_ms"],
-            p50_latency_ms=one["p50_duration_ms"],
-            p95_latency_ms=one["p95_duration_ms"],
-            p99_latency_ms=one["p99_duration_ms"],
-            common_errors=one["common_errors"],
-        )
-        for model, one in reports
-    ]
+    reports = [_of_model(model, one.measures) for model, one in by_model.items()]
+    return sorted(reports, key=lambda one: (-one["total_calls"], one["model"] or ""))
+
+
+def _of_model(model: str | None, measures: Measures) -> Record:
+    one = report(measures, None)
+    return Record(
+        model=model,
+        total_calls=one["total_executions"],
+        success_rate=one["success_rate"],
+        status_counts=one["status_counts"],
+        total_tokens=one["llm_stats"]["total_tokens"],
+        avg_latency_ms=one["avg_duration_ms"],
+        p50_latency_ms=one["p50_duration_ms"],
+        p95_latency_ms=one["p95_duration_ms"],
+        p99_latency_ms=one["p99_duration_ms"],
+        common_errors=one["common_errors"],
+    )
+
+
+BREAKDOWN_FIELDS: Final = {
+    "method": (*FIELDS, "method"),
+    "hour": ("hour", *FIELDS),
+    "model": tuple(_of_model(None, Measures())),
+}
+"""What each report has."""

@@ -21,6 +21,9 @@ _BOOKKEEPING: Final = ("field_ranks", "moved_agent", "moved_at")
 
 COLUMNS: Final = tuple(c for c in _executions if not c.name.endswith("_key") and c.name not in _BOOKKEEPING)
 
+FIELDS: Final = tuple(c.name for c in COLUMNS if c.name != "line_status")
+"""What the records of executions have."""
+
 SUMMARY: Final = tuple(
     _executions[name]
     for name in (
@@ -43,6 +46,24 @@ _BELONGING: Final = tuple(
     _executions[name]
     for name in ("vault_id", "conversation_id", "user_id", "parent_execution_id", "call_reason", "relevance_reasoning")
 )
+
+_TIMED: Final = (
+    *SUMMARY,
+    *(
+        _executions[name]
+        for name in (
+            "vault_id",
+            "conversation_id",
+            "llm_model",
+            "llm_calls",
+            "llm_tokens_used",
+            "llm_latency_ms",
+        )
+    ),
+)
+
+SLOW_FIELDS: Final = (*(c.name for c in _TIMED if c.name != "line_status"), "overhead_ms")
+"""What the records of slow executions have."""
 
 UNSUCCESSFUL: Final = (ExecutionStatus.FAILED, ExecutionStatus.TIMEOUT, ExecutionStatus.CRASHED)
 
@@ -193,15 +214,7 @@ def find_slow_executions(
     latencies add up to more than the whole.
     """
     chosen = _filtered(
-        select(
-            *SUMMARY,
-            _executions.vault_id,
-            _executions.conversation_id,
-            _executions.llm_model,
-            _executions.llm_calls,
-            _executions.llm_tokens_used,
-            _executions.llm_latency_ms,
-        ),
+        select(*_TIMED),
         period(hours, since, until),
         vault_id=vault_id,
         agent_name=agent_name,

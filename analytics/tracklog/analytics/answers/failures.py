@@ -15,6 +15,19 @@ from tracklog.ingester.schema import agent_executions
 
 _executions = agent_executions.c
 
+FIELDS: Final = (
+    "error_type",
+    "error_message",
+    "executions",
+    "agents",
+    "stages",
+    "first_at",
+    "last_at",
+    "execution_id",
+    "example",
+)
+"""What each group has."""
+
 _VOLATILE: Final = re.compile(
     r"""(?x)
     (?P<quoted> (?<!\w) (?: '[^'\n]*' | "[^"\n]*" | `[^`\n]*` ) (?!\w) )

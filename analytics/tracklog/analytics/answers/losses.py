@@ -9,6 +9,19 @@ from tracklog.analytics.record import Record
 from tracklog.ingester.ranges import count, gaps
 from tracklog.ingester.schema import tracklog_quarantine, tracklog_sources, tracklog_writers
 
+FIELDS: Final = (
+    "id",
+    "source_id",
+    "line_offset",
+    "length",
+    "reason",
+    "quarantined_at",
+    "file",
+    "file_host",
+    "head",
+)
+"""What each line has that could not be read."""
+
 _MAX_GAPS: Final = 10
 """Gaps of a writer that are named; the count is of all."""
 

@@ -56,6 +56,10 @@ def _errors(measures: Measures) -> dict[str, int]:
     return errors
 
 
+FIELDS: Final = tuple(report(Measures(), None))
+"""What each report has."""
+
+
 def analyze_agent_performance(
     agent_name: str | None = None,
     vault_id: str | UUID | None = None,

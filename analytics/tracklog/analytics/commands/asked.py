@@ -57,11 +57,14 @@ class Asked:
         """Whether records are to be printed as they are, in some format or with chosen fields."""
         return self.given.format != Format.TABLE or bool(self.given.fields)
 
-    def print(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Print records in the format, and with the fields, that were asked for."""
+    def print(self, records: Sequence[Mapping[str, Any]], names: Sequence[str] = ()) -> None:
+        """Print records in the format, and with the fields, that were asked for.
+
+        :param names: The fields there are, for the head of a table that has no records.
+        """
         from tracklog.analytics.commands.records import print_records
 
-        print_records(records, self.given.format, self.given.fields)
+        print_records(records, self.given.format, self.given.fields, names)
 
     @property
     def url(self) -> str:

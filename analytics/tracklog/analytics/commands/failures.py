@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from tracklog.analytics.answers.failures import FIELDS
 from tracklog.analytics.commands import screen, units
 from tracklog.analytics.commands.asked import Asked
 from tracklog.analytics.commands.columns import Column
@@ -33,7 +34,7 @@ def print_groups(asked: Asked, analytics: "ExecutionAnalytics", groups: list[Rec
     :param empty: What to say when there are none.
     """
     if asked.is_for_programs:
-        asked.print(groups)
+        asked.print(groups, FIELDS)
         return
     out = Screen()
     shortest = short_ids(out, analytics, [group.execution_id for group in groups])

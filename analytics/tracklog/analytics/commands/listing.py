@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from tracklog.analytics.answers.executions import FIELDS
 from tracklog.analytics.commands import screen
 from tracklog.analytics.commands.asked import Asked
 from tracklog.analytics.commands.columns import Column
@@ -33,16 +34,18 @@ def print_list(
     *,
     empty: str,
     fresh: bool = False,
+    fields: Sequence[str] = FIELDS,
     next_id: Callable[[Record], bool] = lambda _record: True,
 ) -> None:
     """Print executions with their ids in front.
 
     :param empty: What to say when there are none.
     :param fresh: Say how far it can be trusted: for lists whose shortness is good news.
+    :param fields: What the records have, whether or not there are any.
     :param next_id: Tells the execution that is worth being looked at next.
     """
     if asked.is_for_programs:
-        asked.print(records)
+        asked.print(records, fields)
         return
     out = Screen()
     if not records:

@@ -6,6 +6,7 @@ from typing import Final
 import click
 from rich.text import Text
 
+from tracklog.analytics.answers.losses import FIELDS
 from tracklog.analytics.commands import screen, units
 from tracklog.analytics.commands.asked import Asked, asks, lists, option_limit
 from tracklog.analytics.commands.columns import Column
@@ -39,7 +40,7 @@ def list_(asked: Asked, limit: int) -> None:
         screen.print_json(result)
         return
     if asked.is_for_programs:
-        asked.print(result.lines)
+        asked.print(result.lines, FIELDS)
         return
     out = Screen()
     if not result.lines:

@@ -13,11 +13,14 @@ from tracklog.analytics.commands.asked import Format
 from tracklog.analytics.commands.text import as_json, one_line, safe
 
 
-def print_records(records: Sequence[Mapping[str, Any]], form: Format, fields: Sequence[str]) -> None:
+def print_records(
+    records: Sequence[Mapping[str, Any]], form: Format, fields: Sequence[str], names: Sequence[str] = ()
+) -> None:
     """Print records with raw numbers and times in UTC; in a table, with both as people read them.
 
     :param fields: Names of what to print of each, in this order, inner ones with dots: ``llm_stats.total_tokens``.
         Without any it is all.
+    :param names: The fields there are, for the head of CSV where there are no records.
     :raises click.UsageError: No record has a field that was named.
     """
     if fields:
@@ -28,7 +31,7 @@ def print_records(records: Sequence[Mapping[str, Any]], form: Format, fields: Se
         for record in records:
             click.echo(as_json(record))
     elif form == Format.CSV:
-        _print_csv(records, fields)
+        _print_csv(records, fields or _names(records) or names)
     else:
         _print_table(records, fields)
 
@@ -60,8 +63,7 @@ def _names(records: Iterable[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for record in records for name in record))
 
 
-def _print_csv(records: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> None:
-    names = fields or _names(records)
+def _print_csv(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
     if names:

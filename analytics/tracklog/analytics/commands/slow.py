@@ -2,6 +2,7 @@
 
 import click
 
+from tracklog.analytics.answers.executions import SLOW_FIELDS
 from tracklog.analytics.commands import screen, units
 from tracklog.analytics.commands.asked import Asked, lists, option_agent, option_limit, option_vault
 from tracklog.analytics.commands.columns import Column
@@ -41,5 +42,6 @@ def command(asked: Asked, over: float, agent: str | None, vault: str | None, per
                 Listed(Column("CALLS", right=True, drop=4), lambda record: units.count(record.llm_calls)),
                 Listed(Column("STARTED", drop=3), lambda record: units.moment(record.created_at)),
             ],
+            fields=SLOW_FIELDS,
             empty=f"Nothing took longer than {units.duration(over)} {period}.",
         )

@@ -96,7 +96,8 @@ def _answer(asked: Asked, analytics: "ExecutionAnalytics", statement: str) -> No
         _tell(statement)
         return
     if asked.given.format != Format.TABLE:
-        asked.print(analytics.run_sql(statement))
+        every = analytics.run_sql(statement)
+        asked.print(every, every.names)
         return
     rows = analytics.run_sql(statement, _MOST + 1)
     if not rows:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import click
 from rich.text import Text
 
+from tracklog.analytics.answers.breakdown import BREAKDOWN_FIELDS
+from tracklog.analytics.answers.performance import FIELDS
 from tracklog.analytics.commands import breakdown, screen, units
 from tracklog.analytics.commands.asked import Asked, lists, option_vault
 from tracklog.analytics.commands.columns import Column
@@ -61,7 +63,7 @@ def command(asked: Asked, agent: str | None, by: str | None, vault: str | None, 
             return
         reports = analytics.performance_by_agent(vault_id=vault, **period.asked)
         if asked.is_for_programs:
-            asked.print(reports)
+            asked.print(reports, FIELDS)
             return
         ingestion = analytics.get_ingestion()
     out = Screen()
@@ -85,7 +87,7 @@ def _answer_by(
             "hour" if by == "hour" else "method", vault_id=vault, agent_name=agent, **period.asked
         )
     if asked.is_for_programs:
-        asked.print(reports)
+        asked.print(reports, BREAKDOWN_FIELDS[by])
         return
     out = Screen()
     if not reports:
