@@ -98,6 +98,12 @@ def test_each_command_has_help(command: str) -> None:
     assert result.stdout.startswith(f"Usage: tracklog {command}")
 
 
+def test_examples_in_help_stand_on_lines_of_their_own() -> None:
+    """What can be copied from the help is not filled up to paragraphs."""
+    lines = CliRunner().invoke(tracklog, ["annotate", "--help"]).stdout.splitlines()
+    assert "kubectl logs my-pod | tracklog annotate" in map(str.strip, lines)
+
+
 def test_list(room: Stored, ask: Asker) -> None:
     """`list` has the newest first, with how long each took and what there is to say of it."""
     lines = ask.text("list").splitlines()

@@ -36,7 +36,7 @@ _OBJECT: Final = re.compile(rb'\{\s*"')
 @click.command("annotate")
 @asks
 def command(asked: Asked) -> None:
-    r"""Read log lines from a pipe, and put in front of each what became of its execution.
+    """Read log lines from a pipe, and put in front of each what became of its execution.
 
     Lines may stand behind something else, as grep, kubectl and the runtimes of containers put it there; those of no
     execution pass as they are. With --json each line becomes an object, with its execution as a member. Lines that come
