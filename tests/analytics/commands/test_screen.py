@@ -1,5 +1,6 @@
 """Test what people see: on terminals of several widths, and when they interrupt."""
 
+import datetime as dt
 import json
 import re
 from pathlib import Path
@@ -163,6 +164,17 @@ def test_columns_in_a_pipe(room: Stored, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_next_command_is_suggested(room: Stored) -> None:
     """People are told what to ask next, of the same database."""
     assert f"→ tracklog show 01934567-0000 --db {room.url}" in seen(120, "list", "--db", room.url)
+
+
+@pytest.mark.parametrize("stopped", [None, ago(hours=1)], ids=["silent", "stopped"])
+def test_one_clock(tmp_path: Path, stopped: dt.datetime | None) -> None:
+    """All times of an answer are on the reader's clock."""
+    stored = Stored(f"sqlite:///{tmp_path / 'x.db'}")
+    stored.ingester(looked_at=ago(hours=1), stopped_at=stopped)
+    shown = seen(200, "why", "Agent", "--db", stored.url, settings={"TZ": "XYZ-5:30"})
+    looked = f"{ago(hours=1).astimezone(dt.timezone(dt.timedelta(hours=5.5))):%Y-%m-%d %H:%M:%S}"
+    assert 3 == shown.count(looked)
+    assert {looked} == set(re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", shown))
 
 
 def test_an_interruption(room: Stored, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,15 +62,19 @@ def get_followed_paths(host: str) -> Query[list[str]]:
 
 
 def reservation(ingestion: Record) -> str | None:
-    """Say why what is not in the database may have happened all the same; None when it can be relied on."""
+    """Say why what is not in the database may have happened all the same; None when it can be relied on.
+
+    Times in it are those of the clock on the wall, as all that people read, and name their zone.
+    """
     if not ingestion["hosts"]:
         return "but nothing was ever ingested into this database"
     if ingestion["bytes_behind"]:
         return f"but ingestion is {ingestion['bytes_behind']:,} bytes behind"
     if ingestion["complete"]:
         return None
+    since = f"{ingestion['as_of'].astimezone():%Y-%m-%d %H:%M:%S %Z}"
     stale = [host for host in ingestion["hosts"] if host["stale"] and not host["stopped"]]
     if stale:
         names = ", ".join(dict.fromkeys(host["host"] for host in stale))
-        return f"but the ingester on {names} has not looked since {ingestion['as_of']:%Y-%m-%d %H:%M:%S} UTC"
-    return f"but no ingester runs, and what was logged since {ingestion['as_of']:%Y-%m-%d %H:%M:%S} UTC is not in"
+        return f"but the ingester on {names} has not looked since {since}"
+    return f"but no ingester runs, and what was logged since {since} is not in"
