@@ -138,6 +138,24 @@ def test_a_file_that_is_gone(log: Path) -> None:
     assert [b"another"] == new(follower)
 
 
+def test_a_file_that_cannot_be_read(log: Path) -> None:
+    """It is told of once, however often it is tried, and read from its beginning as soon as it can be."""
+    told: list[str] = []
+    found = list(Discovery([str(log.parent)], complain).scan())
+    follower = Follower(lambda: iter(found), lambda path, _error: told.append(path))
+    away = log.rename(log.with_suffix(".away"))
+    assert [] == follower.start()
+    assert [] == new(follower) + new(follower)
+    assert [str(log)] == told
+    away.rename(log)
+    assert [b"old"] == new(follower)
+    append(log, b"lf\n")
+    found[:] = Discovery([str(log.parent)], complain).scan()
+    log.rename(away)
+    assert [] == new(follower)
+    assert [str(log)] * 2 == told
+
+
 def content(word: str) -> bytes:
     """Give lines that are longer than what a file is known by."""
     return b"".join(f"{word} {number}\n".encode() for number in range(500))

@@ -89,6 +89,8 @@ class _File:
     """Its size and its time, in nanoseconds, when it was last looked into."""
     is_compressed: bool = False
     """It was written before."""
+    is_unreadable: bool = False
+    """It could not be read when it was last tried, which was told."""
 
 
 @dataclass(slots=True)
@@ -112,7 +114,8 @@ class Follower:
             try:
                 self._pass(found, file)
             except OSError as error:
-                self.on_error(found.path, error)
+                self._tell(found, file, error)
+                continue
             parts.append(Part(found.path, file.read, found.status.st_mtime, file.is_compressed))
         return sorted(parts, key=lambda part: -part.written_at)
 
@@ -131,9 +134,15 @@ class Follower:
             try:
                 for line in self._come(found, file):
                     yield found.path, line
-                file.looked = looked
+                file.looked, file.is_unreadable = looked, False
             except OSError as error:
-                self.on_error(found.path, error)
+                self._tell(found, file, error)
+
+    def _tell(self, found: Found, file: _File, error: OSError) -> None:
+        """Tell once of a file that it cannot be read; it is tried again."""
+        if not file.is_unreadable:
+            self.on_error(found.path, error)
+        file.is_unreadable = True
 
     def _pass(self, found: Found, file: _File) -> None:
         """Go to where the last whole line ends."""
