@@ -126,9 +126,19 @@ def test_unread_lines_are_missed(care: Caretaker) -> None:
 
 def test_a_file_that_cannot_be_read_is_missed(care: Caretaker) -> None:
     """What is in it nobody knows."""
+    gone = care.logs.parent / "gone.jsonl"
+    gone.write_bytes(GOOD)
+    care.text("ingest", str(care.logs), str(gone), "--once")
+    gone.unlink()
+    report = care.json("doctor", code=4)
+    assert {str(gone): os.strerror(2)} == report["files"]["unreadable"]
+
+
+def test_a_path_that_is_not_there(care: Caretaker) -> None:
+    """Who names it is told so; nothing was checked."""
     care.ingest()
-    report = care.json("doctor", str(care.logs), str(care.logs / "gone"), code=4)
-    assert {str(care.logs / "gone"): os.strerror(2)} == report["files"]["unreadable"]
+    done = care.run("doctor", str(care.logs), "nowhere")
+    assert (3, "", True) == (done.exit_code, done.stdout, "there is no nowhere" in done.stderr)
 
 
 def test_missing_numbers_are_named(care: Caretaker) -> None:

@@ -14,12 +14,15 @@ from tracklog.analytics.commands import settings, units
 from tracklog.analytics.commands.asked import Asked, asks
 from tracklog.analytics.commands.columns import GAP
 from tracklog.analytics.commands.exits import Exit
+from tracklog.analytics.commands.logfiles import complain
 from tracklog.analytics.commands.screen import Screen, print_json
 from tracklog.analytics.commands.stores import option_host, with_store
 from tracklog.analytics.commands.text import from_here, one_line
 from tracklog.analytics.record import Record
 from tracklog.ingester.backlog import Backlog, backlog, wait
 from tracklog.ingester.database import database_url, shown
+from tracklog.ingester.discover import Discovery
+from tracklog.ingester.errors import SourceNotFoundError
 from tracklog.ingester.presence import host_name, noted_paths
 from tracklog.ingester.store import Store
 
@@ -48,7 +51,8 @@ class Finding:
 def command(context: click.Context, asked: Asked, paths: tuple[str, ...], host: str | None) -> None:
     """Say whether everything that was written is in the database, and what is not and why.
 
-    Looks at the files below PATH, or below what the ingesters of this host follow. Ends with 4 if something is missing.
+    Looks at the files below PATH, or below what the ingesters of this host follow. Ends with 4 if something is missing,
+    with 3 if PATH is.
     """
     with asked.analytics() as analytics:
         ingestion = analytics.get_ingestion()
@@ -58,6 +62,8 @@ def command(context: click.Context, asked: Asked, paths: tuple[str, ...], host: 
         following = any(one.host == here and not one.stopped and not one.stale for one in ingestion.hosts)
 
         async def look(store: Store) -> Backlog | None:
+            if missing := Discovery(paths, complain).missing():
+                raise SourceNotFoundError(f"there is no {' and no '.join(missing)}")
             looked_at = list(paths) or await noted_paths(store)
             if not looked_at:
                 return None
