@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from analytics.commands.searcher import LINES, Searcher, searched
-from analytics.commands.terminal import seen
+from analytics.commands.terminal import Terminal, seen
 from ingester.lines import dumps, stamped
 
 
@@ -77,6 +77,32 @@ def test_levels_without_colours(search: Searcher, width: int, level: str) -> Non
     """A line's level can be read where there are no colours."""
     screen = seen(width, "tail", "--level", "warning", settings={**search.environment, "NO_COLOR": "1"})
     assert level in screen.split()
+
+
+def test_an_execution_that_is_not_known(search: Searcher, tmp_path: Path) -> None:
+    """Its lines may be in the files already; that the database does not know it is said, and is no failure."""
+    assert "no execution has an id that begins with 'none'" in search.run("tail", "--execution", "none").stderr
+    late = stamped("w2", 1, execution_id="late", event="not ingested")
+    (search.logs / "late.jsonl").write_bytes(dumps(late))
+    done = search.run("tail", "--execution", "la", "--raw")
+    assert (dumps(late), True) == (done.stdout_bytes, "begins with 'la'" in done.stderr)
+
+
+def test_following_an_execution_that_is_not_known(search: Searcher) -> None:
+    """Who waits for it is told so; its lines come as they are written."""
+    terminal = Terminal(80, "tail", "-f", "--execution", "la", settings=search.environment)
+    terminal.until("going on until there is one")
+    (search.logs / "late.jsonl").write_bytes(dumps(stamped("w2", 1, execution_id="late", event="at last")))
+    terminal.until("at last")
+    terminal.type("\x03")
+    assert 130 == terminal.end()[1]
+
+
+def test_an_execution_that_may_be_several(search: Searcher) -> None:
+    """Lines of several executions are not those of one, and a whole id is that of one."""
+    assert "several executions have ids that begin with 'e'" in search.run("tail", "--execution", "e", code=2).stderr
+    (search.logs / "late.jsonl").write_bytes(dumps(stamped("w2", 1, execution_id="e10", event="not ingested")))
+    assert "e10" not in search.run("tail", "--execution", "e1").stdout
 
 
 def test_without_a_database(tmp_path: Path) -> None:

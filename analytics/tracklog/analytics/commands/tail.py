@@ -2,9 +2,10 @@
 
 import datetime as dt
 import itertools
+import operator
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -69,7 +70,8 @@ class Wanted:
 
     filter: Filter
     level: str | None
-    execution: str | None
+    is_meant: Callable[[str], bool] | None
+    """Tells whether an id is that of the execution that was asked for."""
     known: Known
 
     def wants(self, entry: Entry) -> bool:
@@ -77,7 +79,7 @@ class Wanted:
         level = entry.row["level"]
         if self.level is not None and level in _LEVELS and _LEVELS.index(level) < _LEVELS.index(self.level):
             return False
-        if self.execution is not None and not (entry.execution_id or "").startswith(self.execution):
+        if self.is_meant is not None and not self.is_meant(entry.execution_id or ""):
             return False
         if self.filter.is_empty:
             return True
@@ -120,7 +122,7 @@ def command(
     if count is None:
         count = _LINES_SINCE if wanted.since is not None else _LINES
     with Known(asked, needed=wanted.status is not None) as known:
-        chosen = Wanted(wanted, level, _resolved(asked, known, execution), known)
+        chosen = Wanted(wanted, level, _meant(asked, known, execution, follow=follow), known)
         show = _Shown(Screen(), asked, raw)
         follower = Follower(discovery_of(asked, known, paths).scan, complain)
         parts = follower.start()
@@ -153,11 +155,27 @@ def _seen(parts: "list[Part]") -> Seen:
     return seen
 
 
-def _resolved(asked: Asked, known: Known, execution: str | None) -> str | None:
-    """Give the id that @last means; what else is asked for may not be in the database yet."""
-    if execution is None or not execution.startswith("@") or known.analytics is None:
-        return execution
-    return asked.resolve(known.analytics, execution)
+def _meant(asked: Asked, known: Known, execution: str | None, *, follow: bool) -> Callable[[str], bool] | None:
+    """Give what tells the id that is meant; one that the database does not know may be in the files, or still come.
+
+    :raises AmbiguousIdError: Several are.
+    """
+    if execution is None:
+        return None
+    begins = operator.methodcaller("startswith", execution)
+    if known.analytics is None:
+        return begins
+    # Imported here, as all that is of the database; it has been asked now.
+    from tracklog.analytics.errors import ExecutionNotFoundError
+
+    try:
+        return asked.resolve(known.analytics, execution).__eq__
+    except ExecutionNotFoundError as error:
+        if execution.startswith("@"):
+            raise
+        waits = "; going on until there is one" if follow else ""
+        click.echo(f"tracklog: {safe(str(error))}{waits}", err=True)
+        return begins
 
 
 def _last(parts: "list[Part]", chosen: Wanted, count: int) -> Iterator[tuple[str, Entry]]:
