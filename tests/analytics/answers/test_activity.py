@@ -29,6 +29,14 @@ def test_what_runs(analytics: ExecutionAnalytics) -> None:
     assert (["r1"], 2) == ([row.execution_id for row in first.running], first.running_count)
 
 
+def test_what_has_not_begun(stored: Stored, analytics: ExecutionAnalytics) -> None:
+    """What was selected does not run yet, and is counted for itself."""
+    stored.executions(*({"execution_id": name, "agent_name": "C", "status": "pending"} for name in ("p1", "p2")))
+    activity = analytics.get_activity()
+    assert (2, 2) == (activity.running_count, activity.pending_count)
+    assert ["r1", "r2"] == [row.execution_id for row in activity.running]
+
+
 def test_what_failed_lately(analytics: ExecutionAnalytics) -> None:
     """Failures are those that began in the time that is looked at."""
     assert ["a3"] == [row.execution_id for row in analytics.get_activity(minutes=15).failed]

@@ -168,6 +168,21 @@ def test_top_once(url: str) -> None:
     assert run(url, "top", "--sort", "slowest").exit_code == 0
 
 
+def test_top_of_what_has_not_begun(stored: Stored) -> None:
+    """What was selected and has not begun does not run."""
+    stored.executions({"execution_id": "p1", "status": "pending", "created_at": lately(minutes=1)})
+    text = run(stored.url, "top").stdout
+    assert "0 running, 1 pending   in 15 min" in text
+    assert "Nothing runs." in text
+
+
+def test_top_once_on_a_terminal(url: str) -> None:
+    """Where no key is waited for, none is offered."""
+    screen = seen(80, "top", "--once", "--db", url)
+    assert "1 running" in re.sub(r"\x1b\[[0-9;]*m", "", screen)
+    assert "q quit" not in screen
+
+
 def test_top_as_json(url: str) -> None:
     """Programs get the answer as it is."""
     answer = json.loads(run(url, "top", "--agent", "Critic", "--json").stdout)

@@ -11,9 +11,11 @@ from tracklog.analytics.answers.executions import SUMMARY, UNSUCCESSFUL, complet
 from tracklog.analytics.query import Query, at_most, key, period, unindexed
 from tracklog.analytics.record import Record
 from tracklog.ingester.schema import agent_executions
+from tracklog.processors.states import ExecutionStatus
 
 _executions = agent_executions.c
 
+_RUNS: Final = tuple(status for status in GOING_ON if status != ExecutionStatus.PENDING)
 _RUNNING: Final = (*SUMMARY, _executions.parent_execution_id, _executions.llm_calls, _executions.llm_tokens_used)
 
 
@@ -26,10 +28,10 @@ def get_activity(
     """Give what runs, and measure what began in the last `minutes`.
 
     :param limit: At most so many that run, and that failed; they are counted all.
-    :return: ``{"at": …, "minutes": …, "running_count": …, "running": […], "failed_count": …, "failed": […], "agents":
-        […]}``: what runs, the longest first; what ended badly, the newest first; and for each agent of that time
-        `agent_name`, `executions`, `per_minute`, `status_counts` by status, `tokens`, `llm_calls` and `slowest_ms`,
-        those with the most executions first.
+    :return: ``{"at": …, "minutes": …, "running_count": …, "running": […], "pending_count": …, "failed_count": …,
+        "failed": […], "agents": […]}``: what runs, the longest first; how many were selected and have not begun; what
+        ended badly, the newest first; and for each agent of that time `agent_name`, `executions`, `per_minute`,
+        `status_counts` by status, `tokens`, `llm_calls` and `slowest_ms`, those with the most executions first.
     :raises ValueError: `minutes` is nothing or less.
     """
     if not minutes > 0:
@@ -41,11 +43,15 @@ def get_activity(
         for column, value in ((_executions.agent_name, agent_name), (_executions.vault_id, vault_id))
         if value is not None
     ]
-    runs = _executions.status.in_(GOING_ON), *chosen
-    (found,) = yield select(func.count().label("running")).where(*runs)
+    going_on = yield (
+        select(_executions.status, func.count().label("executions"))
+        .where(_executions.status.in_(GOING_ON), *chosen)
+        .group_by(_executions.status)
+    )
+    pending = sum(row["executions"] for row in going_on if row["status"] == ExecutionStatus.PENDING)
     running = yield (
         select(*_RUNNING)
-        .where(*runs)
+        .where(_executions.status.in_(_RUNS), *chosen)
         .order_by(_executions.created_at.nulls_last(), _executions.execution_id)
         .limit(at_most(limit))
     )
@@ -71,8 +77,9 @@ def get_activity(
     return Record(
         at=now,
         minutes=minutes,
-        running_count=found["running"],
+        running_count=sum(row["executions"] for row in going_on) - pending,
         running=running,
+        pending_count=pending,
         failed_count=sum(row["executions"] for row in counts if row["status"] in UNSUCCESSFUL),
         failed=(yield from completed(failed)),
         agents=_by_agent(counts, minutes),

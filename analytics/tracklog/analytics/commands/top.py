@@ -116,18 +116,20 @@ def command(
         if asked.json:
             screen.print_json(activity)
         elif once or not out.is_terminal or not sys.stdin.isatty() or Console().is_dumb_terminal:
-            out.print(*_page(out, activity, view, analytics.shortest_prefixes(_ids(activity)), None))
+            out.print(*_page(out, activity, view, analytics.shortest_prefixes(_ids(activity))))
         else:
             with _keys() as key, Live(console=Console(), screen=True, auto_refresh=False) as live:
                 trouble = None
                 while True:
                     shortest = {} if trouble else analytics.shortest_prefixes(_ids(activity))
-                    live.update(Group(*_page(out, activity, view, shortest, trouble)), refresh=True)
+                    live.update(Group(*_page(out, activity, view, shortest, trouble), *_keys_of(view)), refresh=True)
                     until = time.monotonic() + max(0.1, interval / 1000)
                     while (pressed := key(until - time.monotonic())) is not None:
                         if not all(map(view.press, pressed)):
                             return
-                        live.update(Group(*_page(out, activity, view, shortest, trouble)), refresh=True)
+                        live.update(
+                            Group(*_page(out, activity, view, shortest, trouble), *_keys_of(view)), refresh=True
+                        )
                     try:
                         activity, trouble = look(), None
                     except DatabaseError as error:
@@ -139,12 +141,14 @@ def _ids(activity: Record) -> list[str]:
 
 
 def _page(
-    out: Screen, activity: Record, view: _View, shortest: dict[str, str], trouble: str | None
+    out: Screen, activity: Record, view: _View, shortest: dict[str, str], trouble: str | None = None
 ) -> Iterator[RenderableType]:
     agents = sorted(activity.agents, key=lambda agent: -_measure(agent, view.sort))
     runs = sum(agent["executions"] for agent in agents)
     head = Text(f"{activity.at.astimezone():%H:%M:%S}", "bold").append("  ", "not bold")
     head.append(f"{units.count(activity.running_count)} running", "not bold")
+    if activity.pending_count:
+        head.append(f", {units.count(activity.pending_count)} pending", "not bold")
     head.append(f"   in {units.duration(activity.minutes * 60_000)}: ", "dim not bold")
     head.append(f"{units.plural(runs, 'execution')}, {runs / activity.minutes:.1f}/min, ", "not bold")
     head.append(f"{units.count(activity.failed_count)} failed", "red not bold" if activity.failed_count else "not bold")
@@ -173,9 +177,12 @@ def _page(
         yield from _table(
             out, "", _FAILED, activity.failed, activity.failed_count, lambda row: _failed(out, row, shortest)
         )
-    if out.is_terminal:
-        yield Text()
-        yield Text(f"s sort ({view.sort})   / agent   q quit", "dim")
+
+
+def _keys_of(view: _View) -> Iterator[RenderableType]:
+    """Say which keys there are."""
+    yield Text()
+    yield Text(f"s sort ({view.sort})   / agent   q quit", "dim")
 
 
 def _table(
