@@ -159,6 +159,13 @@ def test_a_mistyped_name(stored: Stored, analytics: ExecutionAnalytics) -> None:
     assert result.last_execution is None
 
 
+def test_a_name_with_a_method(stored: Stored, analytics: ExecutionAnalytics) -> None:
+    """Lists show an agent with its method, and whoever takes it from there means the agent."""
+    stored.executions(*({"execution_id": name, "agent_name": name} for name in ("Root", "Roof.main")))
+    assert ["Root", "Roof.main"] == analytics.debug_why_agent_didnt_fire("Root.main").similar_agents
+    assert ["Root"] == analytics.debug_why_agent_didnt_fire("Root.analyze_all_the_characters").similar_agents
+
+
 def test_never_is_said_with_reservation(stored: Stored, analytics: ExecutionAnalytics) -> None:
     """Lines that are not ingested yet must not be taken for an agent that did not fire."""
     result = analytics.debug_why_agent_didnt_fire("A", conversation_id="c", vault_id="v")

@@ -98,6 +98,13 @@ def test_each_command_has_help(command: str) -> None:
     assert result.stdout.startswith(f"Usage: tracklog {command}")
 
 
+@pytest.mark.parametrize("command", ["list", "failed", "skipped", "slow"])
+def test_an_agent_that_is_not_there(room: Stored, ask: Asker, command: str) -> None:
+    """A list that is empty since no agent has the name tells which may have been meant."""
+    assert "\nDid you mean Critic?\n" in ask.text(command, "--agent", "Critic.run_it_all")
+    assert "Did you mean" not in ask.text(command, "--agent", "Critic", "--vault", "none")
+
+
 def test_examples_in_help_stand_on_lines_of_their_own() -> None:
     """What can be copied from the help is not filled up to paragraphs."""
     lines = CliRunner().invoke(tracklog, ["annotate", "--help"]).stdout.splitlines()

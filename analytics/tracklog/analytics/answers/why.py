@@ -48,6 +48,8 @@ _MAX_EXECUTIONS: Final = 20
 _MAX_NAMES: Final = 1000
 """Names of agents that are compared with one that was never invoked."""
 
+_MAX_SIMILAR: Final = 3
+
 
 def debug_why_agent_didnt_fire(
     agent_name: str, conversation_id: str | UUID | None = None, vault_id: str | UUID | None = None
@@ -193,5 +195,8 @@ def _agent_names() -> Query[list[str]]:
 
 def _similar(agent_name: str, names: list[str]) -> list[str]:
     by_folded = {name.casefold(): name for name in names}
-    close = difflib.get_close_matches(agent_name.casefold(), by_folded, n=3, cutoff=0.6)
-    return [by_folded[name] for name in close]
+    folded = agent_name.casefold()
+    # Lists show an agent with its method behind its name.
+    close = [name for name in by_folded if name and folded.startswith(f"{name}.")]
+    close += difflib.get_close_matches(folded, by_folded, n=_MAX_SIMILAR, cutoff=0.6)
+    return [by_folded[name] for name in dict.fromkeys(close)][:_MAX_SIMILAR]

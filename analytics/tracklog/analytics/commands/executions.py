@@ -56,6 +56,7 @@ def command(
                 Listed(Column("CONVERSATION", drop=4), lambda record: one_line(record.conversation_id, 40) or "–"),
                 Listed(Column("NOTE", least=20, drop=1), note),
             ],
+            agent=agent,
             empty="No executions match."
             if agent or status or vault or conversation or period
             else "No executions yet.",

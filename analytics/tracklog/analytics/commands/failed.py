@@ -45,6 +45,7 @@ def command(asked: Asked, grouped: bool, agent: str | None, vault: str | None, p
                 Listed(Column("STAGE", least=11, drop=1), lambda record: one_line(record.current_stage, 30) or "–"),
                 Listed(Column("ERROR", least=20), lambda record: one_line(error_of(record)) or units.NOTHING),
             ],
+            agent=agent,
             empty=empty,
             fresh=True,
         )

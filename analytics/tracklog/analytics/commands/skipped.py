@@ -32,6 +32,7 @@ def command(asked: Asked, agent: str | None, vault: str | None, period: Period, 
                 Listed(Column("CONVERSATION", drop=2), lambda record: one_line(record.conversation_id, 40) or "–"),
                 Listed(Column("REASONING", least=20), lambda record: one_line(record.relevance_reasoning) or "–"),
             ],
+            agent=agent,
             empty=f"No agent stayed silent {period}.",
             fresh=True,
         )

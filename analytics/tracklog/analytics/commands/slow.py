@@ -43,5 +43,6 @@ def command(asked: Asked, over: float, agent: str | None, vault: str | None, per
                 Listed(Column("STARTED", drop=3), lambda record: units.moment(record.created_at)),
             ],
             fields=SLOW_FIELDS,
+            agent=agent,
             empty=f"Nothing took longer than {units.duration(over)} {period}.",
         )

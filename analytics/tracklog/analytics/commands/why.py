@@ -9,7 +9,7 @@ from tracklog.analytics.commands import screen, units
 from tracklog.analytics.commands.asked import Asked, asks, option_vault
 from tracklog.analytics.commands.columns import Column
 from tracklog.analytics.commands.freshness import freshness
-from tracklog.analytics.commands.listing import short_ids
+from tracklog.analytics.commands.listing import did_you_mean, short_ids
 from tracklog.analytics.commands.pager import pages
 from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import one_line, safe
@@ -53,7 +53,7 @@ def command(asked: Asked, agent: str, conversation: str | None, vault: str | Non
     elif conversation is not None and result.status == "never_invoked":
         out.print(Text(), Text("The database has no execution of this conversation."))
     if result.similar_agents:
-        out.print(Text(), Text(f"Did you mean {' or '.join(map(one_line, result.similar_agents))}?"))
+        out.print(Text(), Text(did_you_mean(result.similar_agents)))
     if (last := result.last_execution) is not None:
         where = f" in conversation {one_line(last.conversation_id)}" if last.conversation_id else ""
         where += f" in vault {one_line(last.vault_id)}" if last.vault_id else ""
