@@ -45,6 +45,20 @@ def test_in_a_pipe(url: str) -> None:
     assert "\x1b" not in result.stdout
 
 
+def test_each_name_is_told_once(stored: Stored) -> None:
+    """What took of the critical path under one name is told together."""
+    times = {"started_at": NOW, "completed_at": NOW + dt.timedelta(seconds=1), "duration_ms": 1000.0}
+    stored.executions({"execution_id": "root-1234567", "agent_name": "Root", **times})
+    for call, end in (("c1", 300), ("c2", 700), ("c3", 1000)):
+        began, ended = (NOW + dt.timedelta(milliseconds=time) for time in (end - 250, end))
+        stored.call("root-1234567", call, started_at=began, completed_at=ended, latency_ms=250.0)
+    told = CliRunner().invoke(tracklog, ["timeline", "root", "--db", stored.url]).stdout.splitlines()[-1]
+    assert (
+        "Of the critical path 750 ms (75.0 %) went to gpt-5.1 for Root (3 times), "
+        "250 ms (25.0 %) went to Root itself." == told
+    )
+
+
 def test_depth(url: str) -> None:
     """What is deeper than wanted is counted."""
     output = CliRunner().invoke(tracklog, ["timeline", "root", "--depth", "1", "--db", url]).stdout

@@ -1,5 +1,6 @@
 """The command `timeline`: where an execution's time went, drawn."""
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -20,7 +21,7 @@ _MOST_INDENT: Final = 12
 """Levels that are drawn by blanks; agents that call themselves go deeper than any screen is wide."""
 
 _NAMED: Final = 3
-"""So many spans are named as those that the time went to."""
+"""So many are named as those that the time went to."""
 
 _SPANS: Final = 300
 """So many spans are drawn; what matters would be lost among thousands."""
@@ -149,18 +150,28 @@ def _bar(span: Record, whole: float, width: int) -> Text:
 
 
 def _went(waterfall: Record) -> str:
-    """Say what took most of the critical path."""
-    path = sum(span.critical_ms for span in waterfall.spans)
+    """Say what took most of the critical path, of the same name together."""
+    path = math.fsum(span.critical_ms for span in waterfall.spans)
     agents = {span.execution_id: span.name for span in waterfall.spans if span.kind == "execution"}
+    took: dict[str, list[float]] = {}
+    for place in waterfall.critical:
+        span = waterfall.spans[place]
+        took.setdefault(_what(span, one_line(agents.get(span.execution_id)) or units.NOTHING), []).append(
+            span.critical_ms
+        )
     parts = []
-    for span in _slowest(waterfall):
-        agent = one_line(agents.get(span.execution_id)) or units.NOTHING
-        match span.kind:
-            case "llm":
-                what = f"{one_line(span.name) or 'a language model'} for {agent}"
-            case "stage":
-                what = f"{one_line(span.name)} of {agent}"
-            case _:
-                what = f"{agent} itself"
-        parts.append(f"{units.duration(span.critical_ms)} ({units.share(span.critical_ms / path)}) went to {what}")
+    for what, spans in sorted(took.items(), key=lambda part: -math.fsum(part[1]))[:_NAMED]:
+        whole = math.fsum(spans)
+        times = f" ({len(spans):,} times)" if len(spans) > 1 else ""
+        parts.append(f"{units.duration(whole)} ({units.share(whole / path)}) went to {what}{times}")
     return ", ".join(parts)
+
+
+def _what(span: Record, agent: str) -> str:
+    match span.kind:
+        case "llm":
+            return f"{one_line(span.name) or 'a language model'} for {agent}"
+        case "stage":
+            return f"{one_line(span.name)} of {agent}"
+        case _:
+            return f"{agent} itself"
