@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
-from processors.written import events, lines
+from processors.written import events, lines, of_kind, run_program
 from tracklog.processors import (
     ContextThreadPoolExecutor,
     ExecutionLog,
@@ -203,3 +203,52 @@ def test_an_execution_that_was_left_in_another_context_ends_with_the_one_around_
         contextvars.copy_context().run(inner.__exit__, None, None, None)
     assert current_execution() is None
     assert {"execution_id": "own"} == bound()
+
+
+POOL = """
+import multiprocessing, sys
+from concurrent.futures import ProcessPoolExecutor
+import structlog
+from tracklog.processors import configure, execution
+
+log = structlog.get_logger()
+
+def work(name):
+    log.info("work", name=name)
+    with execution("Worker", method=name):
+        pass
+
+if __name__ == "__main__":
+    configure(sys.argv[1], console=False)
+    fork = multiprocessing.get_context("fork")
+    with execution("Own"):
+        process = fork.Process(target=work, args=("own",))
+        process.start()
+        process.join()
+    with execution("First"):
+        if sys.argv[2] == "executor":
+            pool = ProcessPoolExecutor(1, mp_context=fork)
+            run = lambda name: pool.submit(work, name).result()
+        else:
+            pool = fork.Pool(1)
+            run = lambda name: pool.apply(work, (name,))
+        run("first")
+    with execution("Second"):
+        run("second")
+"""
+
+
+@pytest.mark.parametrize("sort", ["executor", "pool"])
+def test_a_pools_process_belongs_to_no_execution(logs: Path, sort: str) -> None:
+    """It was begun inside of one, and works for all; a process of one's own belongs to the one that began it."""
+    done = run_program(POOL, logs, sort)
+    assert "" == done.stderr
+    agents = {entry["execution_id"]: entry["agent_name"] for entry in of_kind(logs, "execution.started")}
+    assert {"own": "Own", "first": None, "second": None} == {
+        entry["name"]: agents.get(entry.get("execution_id")) for entry in lines(logs) if entry["event"] == "work"
+    }
+    assert {"own": "Own", "first": None, "second": None} == {
+        entry["method"]: agents.get(entry.get("parent_execution_id"))
+        for entry in of_kind(logs, "execution.started")
+        if entry["agent_name"] == "Worker"
+    }

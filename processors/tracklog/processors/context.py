@@ -3,6 +3,8 @@
 import contextlib
 import contextvars
 import functools
+import os
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
@@ -83,6 +85,31 @@ class Activation:
             unbind_contextvars(*_MIRRORED)
             if last._mirrored:
                 bind_contextvars(**last._mirrored)
+
+
+_POOLS: Final = ("concurrent.futures.process", "multiprocessing.pool")
+_has_registered = False
+
+
+def _before_fork() -> None:
+    """Have multiprocessing tell its children, where it is loaded: only it knows what they are for."""
+    global _has_registered
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None and not _has_registered:
+        _has_registered = True
+        util.register_after_fork(Activation, _leave_in_pool)
+
+
+def _leave_in_pool(_: object) -> None:
+    """Belong to no execution in a pool's process: it works for others than the one in which it was begun."""
+    target = getattr(sys.modules["multiprocessing.process"].current_process(), "_target", None)
+    if getattr(target, "__module__", None) in _POOLS and _current.get() is not None:
+        _current.set(None)
+        unbind_contextvars(*_MIRRORED)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork)
 
 
 class Entered(dict[Activation, None]):
