@@ -115,3 +115,18 @@ def test_the_servers_own_life_is_no_request(logs: Path) -> None:
     call(ExecutionMiddleware(app, agent_name="Web"), {"type": "lifespan"})
     assert seen == ["lifespan"]
     assert not logs.exists() or kinds(logs) == []
+
+
+@pytest.mark.parametrize(("status", "end"), [(200, "success"), (404, "success"), (500, "failed"), (503, "failed")])
+def test_what_was_answered_decides_how_a_request_ended(logs: Path, status: int, end: str) -> None:
+    """A framework makes an answer of most errors; the server hears nothing of it but the answer."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": status})
+        await send({"type": "http.response.body", "body": b""})
+
+    sent = call(ExecutionMiddleware(app, "Web"), request())
+    assert ["http.response.start", "http.response.body"] == [message["type"] for message in sent]
+    (output,), (finished,) = of_kind(logs, "output"), of_kind(logs, "execution.finished")
+    assert ({"status": status}, end) == (output["output_data"], finished["status"])
+    assert (f"answered with {status}" if end == "failed" else None) == finished.get("error_message")

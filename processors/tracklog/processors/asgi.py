@@ -1,7 +1,8 @@
 """Bring executions into web requests: plain ASGI, which unlike a `BaseHTTPMiddleware` shares the context."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Final
 
 from tracklog.processors.executions import execution
 from tracklog.processors.propagate import extract
@@ -12,11 +13,20 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+_FIRST_OF_SERVER: Final = 500
+"""From here on an answer says that the server failed (RFC 9110, 15.6)."""
+
+
+class ServerError(Exception):
+    """An answer that says so; it ends the execution, and goes no further."""
+
+
 class ExecutionMiddleware:
     """Make what a request does part of the execution that its caller sent along.
 
     :param app: The application.
-    :param agent_name: With it, each request is an execution of its own by this name, its method such as `GET /ask`.
+    :param agent_name: With it, each request is an execution of its own by this name, its method such as `GET /ask`, and
+        its output such as `{"status": 200}`; an answer from 500 on makes it `failed`.
     """
 
     def __init__(self, app: App, agent_name: str | None = None) -> None:
@@ -33,5 +43,18 @@ class ExecutionMiddleware:
                 await self.app(scope, receive, send)
                 return
             method = f"{scope.get('method', 'WEBSOCKET')} {scope.get('path', '')}"
-            async with execution(self.agent_name, method=method):
-                await self.app(scope, receive, send)
+            status: int | None = None
+
+            async def noted(message: MutableMapping[str, Any]) -> None:
+                nonlocal status
+                if message.get("type") == "http.response.start":
+                    status = message.get("status")
+                await send(message)
+
+            with contextlib.suppress(ServerError):
+                async with execution(self.agent_name, method=method) as run:
+                    await self.app(scope, receive, noted)
+                    if status is not None:
+                        run.set_output({"status": status})
+                        if status >= _FIRST_OF_SERVER:
+                            raise ServerError(f"answered with {status}")
