@@ -17,7 +17,7 @@ from tracklog.processors.propagate import VARIABLE as CONTEXT_VARIABLE
 PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
 
 _AGENTS_VARIABLES = (
-    (LOG_DIR_VARIABLE, "Where an agent's lines go that set up no log itself."),
+    (LOG_DIR_VARIABLE, "Where the lines of executions and trackers go in a program that set up no log itself."),
     (SERVICE_VARIABLE, "The program's name in the names of its files; by default the script's."),
     (CONTEXT_VARIABLE, "The execution that a process was started by: `inject()` gives it, a child reads it."),
 )

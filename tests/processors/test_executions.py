@@ -3,11 +3,13 @@
 import asyncio
 import contextvars
 import functools
+import gc
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -716,3 +718,164 @@ def test_a_recipe_is_not_changed_by_use(logs: Path) -> None:
     with pytest.raises(AttributeError):
         recipe.agent_name = "B"  # type: ignore[misc]
     assert events(logs) == []
+
+
+def _through(function: Any) -> Any:
+    """Stand around a function, as another decorator does."""
+
+    @functools.wraps(function)
+    def run(*args: Any) -> Any:
+        return function(*args)
+
+    return run
+
+
+def test_a_generator_behind_another_decorator_is_tracked_to_its_end(logs: Path, log: Any) -> None:
+    """Its lines are its own, and its error is its end."""
+
+    @execution("A")
+    @_through
+    def two(fail: bool) -> Iterator[int]:
+        yield 1
+        log.info("inside")
+        if fail:
+            raise KeyError
+        yield 2
+
+    assert [1, 2] == list(two(False))
+    with pytest.raises(KeyError):
+        list(two(True))
+    assert ["success", "failed"] == statuses(logs)
+    assert ["A", "A"] == [entry["agent_name"] for entry in lines(logs) if entry["event"] == "inside"]
+
+
+def test_an_async_generator_behind_another_decorator_is_tracked_to_its_end(logs: Path, log: Any) -> None:
+    """As a plain one is."""
+
+    @execution("A")
+    @_through
+    async def two(fail: bool) -> AsyncIterator[int]:
+        yield 1
+        log.info("inside")
+        if fail:
+            raise KeyError
+        yield 2
+
+    async def main() -> None:
+        assert [1, 2] == [value async for value in two(False)]
+        with pytest.raises(KeyError):
+            _ = [value async for value in two(True)]
+
+    asyncio.run(main())
+    assert ["success", "failed"] == statuses(logs)
+    assert ["A", "A"] == [entry["agent_name"] for entry in lines(logs) if entry["event"] == "inside"]
+
+
+@pytest.mark.parametrize("end", ["done", "failed", "cancelled"])
+def test_what_begins_a_task_ends_with_it(logs: Path, log: Any, end: str) -> None:
+    """Whoever has the task has it as it was, and learns of an error that nobody asked for."""
+
+    async def work() -> int:
+        await asyncio.sleep(0.01)
+        log.info("inside")
+        if end == "failed":
+            raise KeyError("lost")
+        await asyncio.sleep(60 if end == "cancelled" else 0)
+        return 3
+
+    @execution("A")
+    def begin() -> "asyncio.Task[int]":
+        return asyncio.create_task(work())
+
+    complaints: list[str] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
+        task = begin()
+        assert isinstance(task, asyncio.Task)
+        assert [] == statuses(logs)
+        await asyncio.sleep(0.05)
+        if end == "cancelled":
+            task.cancel()
+        await asyncio.wait([task])
+        del task
+        gc.collect()
+
+    asyncio.run(main())
+    assert ["success" if end == "done" else "failed"] == statuses(logs)
+    assert ["A"] == [entry["agent_name"] for entry in lines(logs) if entry["event"] == "inside"]
+    assert (["Task exception was never retrieved"] if end == "failed" else []) == complaints
+
+
+def test_what_hands_work_to_a_thread_ends_with_it(logs: Path) -> None:
+    """A future of an executor is work that is still to be done."""
+    go_on = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        future = execution("A")(pool.submit)(go_on.wait, 30)
+        assert [] == statuses(logs)
+        go_on.set()
+        assert future.result()
+    assert ["success"] == statuses(logs)
+
+
+def test_methods_of_a_class_are_decorated_in_any_order(logs: Path) -> None:
+    """`@staticmethod` and `@classmethod` stand above or below."""
+
+    class Agent:
+        @execution("Static")
+        @staticmethod
+        def static(value: int) -> int:
+            return value
+
+        @execution("Class")
+        @classmethod
+        def of_class(cls, value: int) -> tuple[str, int]:
+            return cls.__name__, value
+
+    assert (1, ("Agent", 2)) == (Agent().static(1), Agent.of_class(2))
+    assert [("Static", "static"), ("Class", "of_class")] == [
+        (entry["agent_name"], entry["method"]) for entry in of_kind(logs, "execution.started")
+    ]
+
+
+def test_what_cannot_be_tracked_is_said_at_once() -> None:
+    """A decorator without a name, and a class."""
+    with pytest.raises(TypeError, match=r'has no name; decorate it with @execution\("NAME"\)'):
+        execution(test_what_cannot_be_tracked_is_said_at_once)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="decorate one of its methods"):
+        execution("A")(type("Agent", (), {}))
+
+
+class _Named(str, Enum):  # noqa: UP042 -- unlike that of a StrEnum, its text is no value.
+    CRITIC = "Critic"
+    TALK = "c1"
+    PREPARE = "llm_prepare"
+
+
+class _Odd:
+    def __str__(self) -> str:
+        raise SystemError("x")
+
+
+def test_members_of_an_enumeration_are_their_values(logs: Path) -> None:
+    """Whatever the enumeration derives from, and whatever they name."""
+    with execution(_Named.CRITIC, conversation_id=_Named.TALK) as run:
+        run.stage(_Named.PREPARE)
+        run.complete_stage(_Named.PREPARE)
+    pending(_Named.CRITIC, vault_id=_Named.TALK)
+    begun, complete = of_kind(logs, "stage.started"), of_kind(logs, "stage.completed")
+    assert ("Critic", "c1") == (started(logs)["agent_name"], started(logs)["conversation_id"])
+    assert ["llm_prepare"] * 2 == [entry["stage"] for entry in (*begun, *complete)]
+    (selected,) = of_kind(logs, "execution.pending")
+    assert ("Critic", "c1") == (selected["agent_name"], selected["vault_id"])
+
+
+def test_what_has_no_name_breaks_nothing(logs: Path) -> None:
+    """It is named by its class."""
+    odd: Any = _Odd()
+    with execution(odd, conversation_id=odd) as run:
+        run.stage(odd)
+        run.fail_stage(odd)
+    assert "<_Odd>" == started(logs)["agent_name"]
+    assert "conversation_id" not in started(logs)
+    assert ["<_Odd>"] == [entry["stage"] for entry in of_kind(logs, "stage.failed")]

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections import UserDict
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -199,3 +200,27 @@ def test_what_came_in_is_handed_on() -> None:
     with extract({HEADER: "execution_id=p1;root=r;depth=2;vault_id=v;conversation_id=c;user_id=u"}) as remote:
         onward = extract(inject())
     assert [getattr(remote, name) for name in remote.__slots__] == [getattr(onward, name) for name in onward.__slots__]
+
+
+def test_headers_of_the_standard_librarys_server() -> None:
+    """They are a message's, which has names more than once and is no mapping."""
+    message = Message()
+    message["Accept"] = "*/*"
+    message["Tracklog-Context"] = "execution_id=e1"
+    assert "e1" == extract(message).execution_id
+
+
+@pytest.mark.parametrize("carrier", [[], [("accept", "*/*")], [("Tracklog-Context", "execution_id=old")]])
+def test_pairs_are_injected_into(logs: Path, carrier: list[tuple[str, str]]) -> None:
+    """As they are extracted from; an older one gives way."""
+    with execution("A") as run:
+        assert inject(carrier) is carrier
+    assert run.execution_id == extract(carrier).execution_id
+    assert 1 == [name.lower() for name, _ in carrier].count(HEADER)
+
+
+@pytest.mark.parametrize("carrier", [5, (), "text", [1]])
+def test_what_is_no_carrier_is_left_as_it_was(logs: Path, carrier: Any) -> None:
+    """Inside an execution as outside of one."""
+    with execution("A"):
+        assert carrier == inject(carrier)

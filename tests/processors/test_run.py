@@ -263,3 +263,29 @@ def test_a_run_says_which_it_is(run: Run, logs: Path) -> None:
     """For people, in a debugger."""
     assert f"<Run A {run.execution_id}>" == repr(run)
     assert line(logs)["kind"] == "execution.started"
+
+
+def test_a_relevance_that_is_neither_true_nor_false(log: ExecutionLog, logs: Path) -> None:
+    """An array has no truth: it is not known, and the agent goes on."""
+
+    class Array:
+        def __bool__(self) -> bool:
+            raise ValueError("the truth of an array is ambiguous")
+
+    with execution("A") as run:
+        run.relevance(Array(), 0.7)  # type: ignore[arg-type]
+    (relevance,) = of_kind(logs, "relevance")
+    assert (0.7, None) == (relevance["confidence"], relevance.get("should_respond"))
+    assert ["success"] == [entry["status"] for entry in of_kind(logs, "execution.finished")]
+
+
+def test_a_call_that_is_not_entered_is_logged_with_its_answer(log: ExecutionLog, logs: Path) -> None:
+    """The request too, once; how long it took is not known."""
+    with execution("A") as run:
+        run.llm_call("gpt-5.1", {"messages": ["hi"]}).set_response({"a": 1}, tokens_used=7)
+        run.llm_call("gpt-5.1", {"messages": ["again"]}).set_error("it is away")
+        assert run.open_call() is None
+    requests, (response,), (error,) = (of_kind(logs, f"llm.{kind}") for kind in ("request", "response", "error"))
+    assert [{"messages": ["hi"]}, {"messages": ["again"]}] == [entry["request"] for entry in requests]
+    assert [entry["call_id"] for entry in requests] == [response["call_id"], error["call_id"]]
+    assert "latency_ms" not in {**response, **error}

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import copy
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -365,3 +366,36 @@ def test_an_event_of_any_level_is_written(logs: Path, level: Any) -> None:
     assert ("event", "x", "s") == (entry["event"], entry["event_"], entry["status"])
     assert entry["level"] in ("debug", "info", "warning", "error", "critical")
     assert (level if level in ("loud", None) else None) == entry.get("level_")
+
+
+@calls
+@pytest.mark.parametrize("tracker", [ExecutionTracker("A"), NoOpTracker()], ids=["tracking", "not tracking"])
+def test_each_call_may_be_made_a_task(
+    logs: Path, call: Callable[[ExecutionTracker], Any], kind: str | None, tracker: Any
+) -> None:
+    """As coroutines may, which is what they look like."""
+
+    async def main() -> None:
+        with tracker.track_execution(method="run"):
+            await asyncio.create_task(call(tracker))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(call(tracker))
+            await asyncio.gather(call(tracker), call(tracker))
+            await asyncio.wait_for(call(tracker), 5)
+
+    asyncio.run(main())
+    expected = 0 if isinstance(tracker, NoOpTracker) else 5
+    assert expected == [entry.get("kind") for entry in lines(logs)].count(kind)
+
+
+def test_a_copy_of_an_agent_tracks_on(logs: Path) -> None:
+    """Frameworks copy their state, with the agents and trackers in it."""
+    tracker = ExecutionTracker("A")
+    with tracker.track_execution(method="run"):
+        same = copy.deepcopy({"tracker": tracker})["tracker"]
+        same.track_stage("copied")
+        tracker.track_stage("own")
+        same.set_output("fine")
+    kinds_of_one = ["execution.started", "stage.started", "stage.started", "output", "execution.finished"]
+    assert kinds_of_one == kinds(logs)
+    assert 1 == len({entry["execution_id"] for entry in lines(logs)})

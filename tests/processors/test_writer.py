@@ -19,7 +19,7 @@ import orjson
 import pytest
 
 from processors.written import all_lines, events, files, of_kind, run_program
-from tracklog.processors import program
+from tracklog.processors import ExecutionLog, program
 from tracklog.processors.segment import Segment
 from tracklog.processors.writer import Settings, Writer
 
@@ -737,3 +737,13 @@ def test_a_pipe_that_nobody_reads_is_waited_for_once(monkeypatch: pytest.MonkeyP
     assert ("writer.closed", True) == (good[-1]["kind"], good[-1]["lines_dropped"] > 50)
     assert good[-1]["seq"] == good[-1]["lines_written"] + good[-1]["lines_dropped"] + 1
     assert len({line["seq"] for line in good}) == len(good) == good[-1]["lines_written"] + 1
+
+
+def test_a_file_that_is_never_too_old(logs: Path) -> None:
+    """An age without an end is one; a number that is none is not."""
+    log = ExecutionLog(logs, max_age=float("inf"), max_bytes=1 << 80)
+    log.write({"event": "one"})
+    assert ["writer opened", "one"] == [entry["event"] for entry in all_lines(logs)]
+    for wrong in ({"max_age": float("nan")}, {"max_bytes": float("nan")}, {"max_age": 0}):
+        with pytest.raises(ValueError, match="more than nothing"):
+            ExecutionLog(logs, **wrong)

@@ -1,6 +1,7 @@
 """Track an execution: `execution` around a block or on a function, and `pending` for an agent that was selected."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import functools
 import inspect
@@ -12,7 +13,7 @@ from uuid import UUID
 
 from tracklog.processors.context import Activation, Entered
 from tracklog.processors.ids import execution_id as new_execution_id
-from tracklog.processors.ids import id_text, name_text
+from tracklog.processors.ids import id_text, name_text, plain_text
 from tracklog.processors.line import Kind
 from tracklog.processors.propagate import current_parent
 from tracklog.processors.run import Identity, Run, write_line
@@ -55,6 +56,10 @@ class execution:  # noqa: N801
     parent_execution_id: Id | None = field(default=None, kw_only=True)
     _entered: Entered = field(default_factory=Entered, init=False, repr=False)
 
+    def __post_init__(self) -> None:
+        if type(self.agent_name) is not str and inspect.isroutine(self.agent_name):
+            raise TypeError(f'the agent of {self.agent_name!r} has no name; decorate it with @execution("NAME")')
+
     def start(self, method: str | None = None) -> Run:
         """Begin a run that is not made the current one."""
         return begin(
@@ -90,12 +95,19 @@ class execution:  # noqa: N801
         self.__exit__(exc_type, exc, traceback)
 
     def __call__(self, function: F) -> F:
-        """Track each call of a function, a coroutine function, a generator or an async generator."""
-        if inspect.isasyncgenfunction(function):
-            return cast(F, self._async_generator(function))
-        if inspect.isgeneratorfunction(function):
-            return cast(F, self._generator(function))
+        """Track each call of a function, a coroutine function, a generator or an async generator.
+
+        What a function gives to be awaited or read, as one behind another decorator does, is tracked to its end.
+        """
+        if isinstance(function, (classmethod, staticmethod)):
+            return cast(F, type(function)(self(function.__func__)))
+        if not callable(function) or isinstance(function, type):
+            raise TypeError(f"an execution tracks a function, not {function!r}; decorate one of its methods")
         name = getattr(function, "__name__", None)  # A partial has none.
+        if inspect.isasyncgenfunction(function):
+            return cast(F, _async_generator(lambda: self.start(name), function))
+        if inspect.isgeneratorfunction(function):
+            return cast(F, _generator(lambda: self.start(name), function))
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
@@ -114,80 +126,101 @@ class execution:  # noqa: N801
                 except BaseException as error:
                     tracked.finish(error)
                     raise
-                if not inspect.iscoroutine(result):
-                    tracked.finish()
-                    return result
-            return _awaited(tracked, result)  # Something around a coroutine function, such as another decorator.
+                return _tracked(tracked, result)
 
         return cast(F, run)
 
-    def _generator(self, function: Callable[..., Generator[Any, Any, Any]]) -> Callable[..., Generator[Any, Any, Any]]:
-        """Track a generator: its run is the current one while it works, and not while its reader does."""
 
-        @functools.wraps(function)
-        def run(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            tracked = self.start(getattr(function, "__name__", None))
-            generator = function(*args, **kwargs)
-            step: Callable[[], Any] = functools.partial(next, generator)
-            try:
-                while True:
-                    with _Active(tracked):
-                        try:
-                            value = step()
-                        except StopIteration as stop:
-                            tracked.finish()
-                            return stop.value
+def _tracked(run: Run, result: Any) -> Any:
+    """Give what a call gave; the run ends with it, where it is work that is still to be done."""
+    if inspect.iscoroutine(result):
+        return _awaited(run, result)
+    if inspect.isasyncgen(result):
+        return _async_generator(lambda: run, lambda: result)()
+    if inspect.isgenerator(result):
+        return _generator(lambda: run, lambda: result)()
+    if isinstance(result, (asyncio.Future, concurrent.futures.Future)):
+        result.add_done_callback(functools.partial(_finish_with, run))
+    else:
+        run.finish()
+    return result
+
+
+def _finish_with(run: Run, future: "asyncio.Future[Any] | concurrent.futures.Future[Any]") -> None:
+    # To ask for it by `exception()` is to have it taken for seen, and asyncio would not complain any more.
+    run.finish(asyncio.CancelledError() if future.cancelled() else future._exception)
+
+
+def _generator(
+    start: Callable[[], Run], function: Callable[..., Generator[Any, Any, Any]]
+) -> Callable[..., Generator[Any, Any, Any]]:
+    """Track a generator: its run is the current one while it works, and not while its reader does."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        generator = function(*args, **kwargs)
+        tracked = start()
+        step: Callable[[], Any] = functools.partial(next, generator)
+        try:
+            while True:
+                with _Active(tracked):
                     try:
-                        sent = yield value
-                        step = functools.partial(generator.send, sent)
-                    except GeneratorExit:
-                        with _Active(tracked):
-                            generator.close()
-                        raise
-                    except BaseException as error:  # noqa: BLE001
-                        step = functools.partial(generator.throw, error)
-            except BaseException as error:
-                tracked.finish(error)
-                raise
-
-        return run
-
-    def _async_generator(
-        self, function: Callable[..., AsyncGenerator[Any, Any]]
-    ) -> Callable[..., AsyncGenerator[Any, Any]]:
-        """Track an async generator, as `_generator` does a plain one."""
-
-        @functools.wraps(function)
-        async def run(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-            tracked = self.start(getattr(function, "__name__", None))
-            generator = function(*args, **kwargs)
-            step: Callable[[], Any] = functools.partial(generator.asend, None)
-            left: BaseException | None = None
-            try:
-                while True:
+                        value = step()
+                    except StopIteration as stop:
+                        tracked.finish()
+                        return stop.value
+                try:
+                    sent = yield value
+                    step = functools.partial(generator.send, sent)
+                except GeneratorExit:
                     with _Active(tracked):
-                        try:
-                            value = await step()
-                        except StopAsyncIteration:
-                            tracked.finish()
-                            return
-                    try:
-                        sent = yield value
-                        step = functools.partial(generator.asend, sent)
-                    except GeneratorExit:
-                        with _Active(tracked):
-                            await generator.aclose()
-                        raise
-                    except BaseException as error:  # noqa: BLE001
-                        # Who waits for its next value is cancelled there. Here nobody waits: it was left, and whoever
-                        # was to close it is cancelled at the end of the loop.
-                        left = error if isinstance(error, asyncio.CancelledError) else None
-                        step = functools.partial(generator.athrow, error)
-            except BaseException as error:
-                tracked.finish(None if error is left else error)
-                raise
+                        generator.close()
+                    raise
+                except BaseException as error:  # noqa: BLE001
+                    step = functools.partial(generator.throw, error)
+        except BaseException as error:
+            tracked.finish(error)
+            raise
 
-        return run
+    return run
+
+
+def _async_generator(
+    start: Callable[[], Run], function: Callable[..., AsyncGenerator[Any, Any]]
+) -> Callable[..., AsyncGenerator[Any, Any]]:
+    """Track an async generator, as `_generator` does a plain one."""
+
+    @functools.wraps(function)
+    async def run(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        generator = function(*args, **kwargs)
+        tracked = start()
+        step: Callable[[], Any] = functools.partial(generator.asend, None)
+        left: BaseException | None = None
+        try:
+            while True:
+                with _Active(tracked):
+                    try:
+                        value = await step()
+                    except StopAsyncIteration:
+                        tracked.finish()
+                        return
+                try:
+                    sent = yield value
+                    step = functools.partial(generator.asend, sent)
+                except GeneratorExit:
+                    with _Active(tracked):
+                        await generator.aclose()
+                    raise
+                except BaseException as error:  # noqa: BLE001
+                    # Who waits for its next value is cancelled there. Here nobody waits: it was left, and whoever
+                    # was to close it is cancelled at the end of the loop.
+                    left = error if isinstance(error, asyncio.CancelledError) else None
+                    step = functools.partial(generator.athrow, error)
+        except BaseException as error:
+            tracked.finish(None if error is left else error)
+            raise
+
+    return run
 
 
 class _Active:
@@ -247,7 +280,7 @@ def begin(
         root, depth = None, None  # Somebody else's child: whose root that is, the records will tell.
     identity = Identity(
         own,
-        str(agent_name),
+        plain_text(agent_name),
         method,
         name_text(vault_id) or (around.vault_id if around is not None else None),
         name_text(conversation_id) or (around.conversation_id if around is not None else None),
@@ -279,7 +312,7 @@ def pending(
             method,
             {
                 "execution_id": execution_id,
-                "agent_name": str(agent_name),
+                "agent_name": plain_text(agent_name),
                 "method": method,
                 "vault_id": name_text(vault_id) or (around.vault_id if around is not None else None),
                 "conversation_id": name_text(conversation_id)

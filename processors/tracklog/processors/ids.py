@@ -4,6 +4,8 @@ import hashlib
 import os
 import secrets
 import time
+from enum import Enum
+from typing import Any
 from uuid import UUID
 
 from tracklog.processors.line import MAX_ID_LENGTH, cut_name
@@ -33,6 +35,25 @@ def short_id() -> str:
     return secrets.token_hex(8)
 
 
+def plain_text(value: Any) -> str:
+    """Give what names something as text; that of a member of an enumeration is its value.
+
+    >>> from enum import Enum
+    >>> plain_text(Enum("Agent", {"CRITIC": "Critic"}).CRITIC), plain_text("Critic"), plain_text(3)
+    ('Critic', 'Critic', '3')
+    """
+    if type(value) is str:
+        return value
+    try:
+        return _text(value)
+    except Exception:  # noqa: BLE001
+        return f"<{type(value).__name__}>"
+
+
+def _text(value: Any) -> str:
+    return str(value.value if isinstance(value, Enum) else value)
+
+
 def id_text(value: str | UUID | None) -> str | None:
     """Give an execution's id as text; one that is too long for a line is cut, and told from others by a hash.
 
@@ -42,7 +63,7 @@ def id_text(value: str | UUID | None) -> str | None:
     if value is None:
         return None
     try:
-        text = str(value)
+        text = _text(value)
         if len(text) > MAX_ID_LENGTH:
             digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
             text = f"{text[: MAX_ID_LENGTH - 33]}~{digest}"
@@ -56,6 +77,6 @@ def name_text(value: str | UUID | None) -> str | None:
     if value is None:
         return None
     try:
-        return cut_name(str(value)) or None
+        return cut_name(_text(value)) or None
     except Exception:  # noqa: BLE001
         return None

@@ -82,7 +82,7 @@ class ExecutionLog:
     ) -> None:
         if durability not in ("flush", "fsync"):
             raise ValueError(f'durability is "flush" or "fsync", not {durability!r}')
-        if max_bytes <= 0 or max_age <= 0:
+        if not (max_bytes > 0 and max_age > 0):  # Nor a number that is none.
             raise ValueError("max_bytes and max_age are more than nothing")
         if not isinstance(log_dir, (str, os.PathLike)):
             raise TypeError(f"log_dir is a path, not {log_dir!r}; a stream is passed as stream=")

@@ -1,10 +1,11 @@
 """Carry the execution to other processes: in headers, in environment variables."""
 
+import contextlib
 import os
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar, cast
 from urllib.parse import parse_qsl, quote
 
 from tracklog.processors.context import Activation, current_activation
@@ -21,7 +22,13 @@ _LONGEST_IDS: Final = dict.fromkeys(("execution_id", "root"), MAX_ID_LENGTH) | d
 _LONGEST: Final = 16_384
 """Characters of a value that is believed: five ids fit, whatever their letters; an attack's megabyte does not."""
 
-C = TypeVar("C", bound=MutableMapping[str, str])
+C = TypeVar("C", bound=MutableMapping[str, str] | list[tuple[str, str]])
+
+
+class _Items(Protocol):
+    """A mapping, or a message such as the headers of the standard library's http."""
+
+    def items(self) -> Iterable[tuple[Any, Any]]: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +89,7 @@ def inject(carrier: C | None = None, *, env: bool = False) -> C | dict[str, str]
     >>> inject({"accept": "*/*"})
     {'accept': '*/*'}
 
-    :param carrier: Where it is added, and what is given back; by default a new dict.
+    :param carrier: Where it is added, and what is given back, a mapping or a list of pairs; by default a new dict.
     :param env: Name it as an environment variable; the default for `os.environ` itself.
     """
     target: Any = {} if carrier is None else carrier
@@ -101,25 +108,33 @@ def inject(carrier: C | None = None, *, env: bool = False) -> C | dict[str, str]
             for name, value in fields.items()
             if value is not None
         )
-        own = VARIABLE if env or target is os.environ else HEADER
-        # A header that came in under a name of other letters would be a second one, and the first to be found.
-        for name in [name for name in target if name != own and isinstance(name, str) and name.lower() == own.lower()]:
-            del target[name]
-        target[own] = value
+        with contextlib.suppress(Exception):  # What is no carrier carries nothing, and the request goes out.
+            _put(target, VARIABLE if env or target is os.environ else HEADER, value)
     return target  # type: ignore[no-any-return]
 
 
-def extract(carrier: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None) -> RemoteParent:
+def _put(carrier: Any, own: str, value: str) -> None:
+    if isinstance(carrier, list):  # Of pairs, as some libraries have their headers.
+        carrier[:] = [*(pair for pair in carrier if _text(pair[0]).lower() != own.lower()), (own, value)]
+        return
+    # A header that came in under a name of other letters would be a second one, and the first to be found.
+    for name in [name for name in carrier if name != own and isinstance(name, str) and name.lower() == own.lower()]:
+        del carrier[name]
+    carrier[own] = value
+
+
+def extract(carrier: _Items | Iterable[tuple[Any, Any]] | None) -> RemoteParent:
     """Find the execution that a caller's headers or this process's environment carry.
 
     >>> extract({"Tracklog-Context": "execution_id=e1;depth=2"}).execution_id
     'e1'
 
-    :param carrier: A mapping or pairs, of text or bytes; header names in any case, or environment variables.
+    :param carrier: A mapping, pairs, or what has `items()`, of text or bytes; header names in any case, or environment
+        variables.
     """
     try:
-        pairs = carrier.items() if isinstance(carrier, Mapping) else carrier or ()
-        for name, value in pairs:
+        items: Callable[[], Iterable[Any]] | None = getattr(carrier, "items", None)
+        for name, value in items() if items is not None else cast("Iterable[Any]", carrier or ()):
             known = _text(name).lower().replace("_", "-").removeprefix("http-")
             if known == HEADER:
                 return _parse(_text(value))

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tracklog.processors import console, process
-from tracklog.processors.ids import short_id
+from tracklog.processors.ids import plain_text, short_id
 from tracklog.processors.line import Kind
 from tracklog.processors.processor import default_log, traceback_of
 from tracklog.processors.states import ExecutionStage, ExecutionStatus
@@ -80,17 +80,24 @@ class Run:
             metadata=metadata,
         )
 
+    def __deepcopy__(self, memo: object) -> "Run":
+        return self  # Who copies an agent with its tracker goes on with the same execution.
+
     def __repr__(self) -> str:
         return f"<Run {self.identity.agent_name} {self.execution_id}>"
 
     def relevance(self, should_respond: bool, confidence: float | None = None, reasoning: str | None = None) -> None:
         """Log whether the agent finds itself concerned; `confidence` is 0 to 1. If not, the execution is skipped."""
-        self._status = None if should_respond else ExecutionStatus.SKIPPED
+        try:
+            responds = bool(should_respond)
+        except Exception:  # noqa: BLE001
+            responds = None  # What has no truth, such as an array, says nothing.
+        self._status = ExecutionStatus.SKIPPED if responds is False else None
         self._write(
             Kind.RELEVANCE,
             "relevance checked",
             "info",
-            should_respond=bool(should_respond),
+            should_respond=responds,
             confidence=confidence,
             reasoning=reasoning,
         )
@@ -101,14 +108,14 @@ class Run:
 
     def stage(self, stage: ExecutionStage | str, message: str | None = None, data: Any = None) -> "Stage":
         """Log that a stage begins; as a context manager, also how it ends and how long it took."""
-        name = str(stage)
+        name = plain_text(stage)
         self._stages[name] = time.perf_counter_ns()
         self._write(Kind.STAGE_STARTED, message or f"{name} started", "info", stage=name, data=data)
         return Stage(self, name)
 
     def complete_stage(self, stage: ExecutionStage | str, message: str | None = None, data: Any = None) -> None:
         """Log that a stage is complete, with its duration if it was begun here."""
-        name = str(stage)
+        name = plain_text(stage)
         self._write(
             Kind.STAGE_COMPLETED,
             message or f"{name} completed",
@@ -120,7 +127,7 @@ class Run:
 
     def fail_stage(self, stage: ExecutionStage | str, message: str | None = None, data: Any = None) -> None:
         """Log that a stage failed, with its duration if it was begun here."""
-        name = str(stage)
+        name = plain_text(stage)
         self._write(
             Kind.STAGE_FAILED,
             message or f"{name} failed",
@@ -276,7 +283,10 @@ class LLMCall:
         time_to_first_token_ms: float | None = None,
         model: str | None = None,
     ) -> None:
-        """Log the answer; token counts that are not given are read from its `usage`, and the latency is measured."""
+        """Log the answer; token counts that are not given are read from its `usage`, and the latency is measured.
+
+        Of a call that was not entered the request is logged with it, and the latency is not known.
+        """
         counts: dict[str, int | None] = {
             "tokens_used": tokens_used,
             "input_tokens": input_tokens,
@@ -316,6 +326,8 @@ class LLMCall:
 
     def _end(self, kind: Kind, event: str, level: str, **fields: Any) -> None:
         self._ended = True
+        if self._began is None and self._request is not None:
+            self.begin()
         with contextlib.suppress(ValueError):
             self._run._calls.remove(self)
         self._write(kind, event, level, **fields)

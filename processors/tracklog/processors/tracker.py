@@ -1,10 +1,10 @@
 """Trackers: the calls by which an agent says what it does, awaited or not."""
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Coroutine, Generator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from tracklog.processors.context import Entered, enclosing_activations
 from tracklog.processors.events import log_event
@@ -16,8 +16,8 @@ from tracklog.processors.states import ExecutionStage
 T = TypeVar("T")
 
 
-class Done(Generic[T]):
-    """What a tracker's call gives: it is done already, and may be awaited or not.
+class Done(Coroutine[Any, Any, T], Generic[T]):
+    """What a tracker's call gives: it is done already, and may be awaited, be made a task, or neither.
 
     >>> import asyncio
     >>> async def wait() -> int:
@@ -34,6 +34,17 @@ class Done(Generic[T]):
     def __await__(self) -> Generator[Any, None, T]:
         return self.value
         yield
+
+    def send(self, _value: Any) -> NoReturn:
+        """Give the value, as a coroutine does that waits for nothing."""
+        raise StopIteration(self.value)
+
+    def throw(self, error: Any, *_: Any) -> NoReturn:
+        """Raise an error, as such a coroutine does."""
+        raise error
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class Tracked(AbstractContextManager["ExecutionTracker"], AbstractAsyncContextManager["ExecutionTracker"]):

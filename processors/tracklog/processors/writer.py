@@ -23,6 +23,9 @@ _SECOND: Final = 1_000_000_000
 _LARGE_STEP_NS: Final = 60 * _SECOND
 """A clock that goes back by more begins a new writer; by less, time stands still until it has caught up."""
 
+_NEVER_S: Final = 1e9
+"""No process lives so long, in seconds: what is older than it may be."""
+
 _MOST_LEFT: Final = 100
 """Files that were begun and left, as an exception of a signal's handler came: so many are passed over."""
 
@@ -247,7 +250,7 @@ class Writer:
             self._torn = False
         self._target = target
         self._size = 0
-        self._renew_ns = time.monotonic_ns() + int(self._settings.max_age * _SECOND)
+        self._renew_ns = time.monotonic_ns() + int(min(self._settings.max_age, _NEVER_S) * _SECOND)
         counts = self._seq, self._written_lines
         try:
             header = {
