@@ -2,6 +2,8 @@
 
 import asyncio
 import datetime as dt
+import errno
+import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,9 +13,10 @@ import pytest
 
 from ingester import kept
 from ingester.lines import START, dumps, stamped
-from tracklog.ingester import Ingester, files
+from tracklog.ingester import Ingester, files, read
 from tracklog.ingester.prune import prune
 from tracklog.ingester.rebuild import Rebuilt, rebuild
+from tracklog.ingester.sources import Portion, Source
 from tracklog.ingester.store import Store
 from tracklog.ingester.verify import verify
 
@@ -69,6 +72,28 @@ def test_what_came_from_files_that_are_gone_stays(database: str, logs: Path) -> 
     (logs / "b.jsonl.gz").unlink()
     result = rebuilt(database, logs)
     assert (2, 5) == (result.kept, result.executions)
+    assert before == kept.contents(database)
+
+
+def test_what_came_from_files_that_cannot_be_read_stays(
+    database: str, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails in the middle of a file takes away nothing of what was read of it once."""
+    kept.ingest(database, logs)
+    before = kept.contents(database)
+    monkeypatch.setattr(files, "_TURN_BYTES", 100)
+    monkeypatch.setattr(files, "_BATCH_BYTES", 100)
+    monkeypatch.setattr(read, "_STEP_BYTES", 100)
+    take = Source.take
+
+    def fail(source: Source, limit: int) -> Portion:
+        if source.path.endswith("foreign.log") or source.checkpoint.position > 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return take(source, limit)
+
+    monkeypatch.setattr(Source, "take", fail)
+    result = rebuilt(database, logs)
+    assert (4, 0) == (result.unreadable, result.files)
     assert before == kept.contents(database)
 
 

@@ -259,9 +259,9 @@ class Files:
             source.rewind(stored if is_ours else None)
 
     @property
-    def unreadable(self) -> int:
-        """How many files and directories could not be looked into."""
-        return len(self._unreadable)
+    def unreadable(self) -> frozenset[str]:
+        """The files and directories that could not be looked into."""
+        return frozenset(self._unreadable)
 
     def unended(self) -> int:
         """Count the open files that end within a line, or within their compressed stream."""

@@ -140,7 +140,7 @@ class Ingester:
         return replace(
             self._summary,
             files=self._files.found,
-            unreadable=self._files.unreadable,
+            unreadable=len(self._files.unreadable),
             unended=self._files.unended(),
             bytes_total=self._summary.bytes_read + self._files.bytes_behind(),
             seconds=seconds,

@@ -15,7 +15,7 @@ from tracklog.ingester.merge import EXECUTIONS, LLM_CALLS
 from tracklog.ingester.prune import delete_executions
 from tracklog.ingester.ranges import union
 from tracklog.ingester.shadow import Progress, shadow
-from tracklog.ingester.store import Store, be_alone, limit_waiting, mark_windows
+from tracklog.ingester.store import Store, be_alone, limit_waiting, mark_windows, storable
 
 _PER_STEP: Final = 1000
 """Executions that are held in memory at a time."""
@@ -39,13 +39,15 @@ class Rebuilt:
     """Executions of these files that had been pruned, and were left out."""
     kept: int = 0
     """Executions with lines that are in no file here, which were kept as they were and brought up to the files."""
+    unreadable: int = 0
+    """Files and directories that could not be read, or not to their end; what came from them was kept."""
 
 
 async def rebuild(store: Store, paths: Sequence[str], progress: Progress | None = None) -> Rebuilt:
     """Read all files below some paths, and put what they say in the place of what the database had of them.
 
-    Kept are verdicts, what was pruned, and what came from files that are not there any more. An ingester that runs
-    meanwhile finds its positions moved, and goes on from there.
+    Kept are verdicts, what was pruned, and what came from files that are not there any more or cannot be read. An
+    ingester that runs meanwhile finds its positions moved, and goes on from there.
 
     :raises SourceNotFoundError: One of the paths does not exist.
     :raises TransactionConflictError: Another transaction was in the way for long; nothing was changed.
@@ -53,18 +55,22 @@ async def rebuild(store: Store, paths: Sequence[str], progress: Progress | None 
     await store.prepare()
     # What goes wrong here is told of the innermost transaction's database.
     async with (
-        shadow(store, paths, progress) as (other, _),
+        shadow(store, paths, progress) as (other, _, unreadable),
         other.transaction() as files,
         store.transaction() as connection,
     ):
         await limit_waiting(connection)
         await be_alone(connection)
-        return await _take_over(store, connection, files)
+        return await _take_over(store, connection, files, unreadable)
 
 
-async def _take_over(store: Store, connection: AsyncConnection, files: AsyncConnection) -> Rebuilt:
-    result, now = Rebuilt(), dt.datetime.now(dt.UTC)
-    sources = await _all(files, schema.tracklog_sources)
+async def _take_over(
+    store: Store, connection: AsyncConnection, files: AsyncConnection, unreadable: frozenset[str]
+) -> Rebuilt:
+    result, now = Rebuilt(unreadable=len(unreadable)), dt.datetime.now(dt.UTC)
+    # What could be read of a file before it failed must not take the place of all that was read of it once.
+    halves = {storable(path) for path in unreadable}
+    sources = [row for row in await _all(files, schema.tracklog_sources) if row["path"] not in halves]
     source_ids = sorted(row["source_id"] for row in sources)
     result.files = len(sources)
     result.lines = sum(row["lines"] for row in sources)

@@ -31,6 +31,8 @@ class Shadow(NamedTuple):
     store: Store
     positions: Mapping[str, int]
     """By source."""
+    unreadable: frozenset[str]
+    """Files and directories that could not be read, or not to their end."""
 
 
 @contextlib.asynccontextmanager
@@ -51,7 +53,7 @@ async def shadow(store: Store, paths: Sequence[str], progress: Progress | None =
             # Before the files are read: a line before these positions is in the database, whatever is logged meanwhile.
             known = await store.checkpoints(files.inodes())
             await _read(files, known, other, progress)
-            yield Shadow(other, {one.source_id: one.position for one in known.values()})
+            yield Shadow(other, {one.source_id: one.position for one in known.values()}, files.unreadable)
         finally:
             files.close()
             await other.close()

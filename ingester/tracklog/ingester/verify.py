@@ -41,6 +41,8 @@ class Verification:
     """Executions with lines that are in no file here, of which only the lines were compared."""
     pruned: int = 0
     """Executions of these files that were pruned."""
+    unreadable: int = 0
+    """Files and directories that could not be read, or not to their end; of them nothing is known."""
     difference: str | None = None
     """The first difference, as a sentence; None if there is none."""
 
@@ -50,8 +52,9 @@ async def verify(store: Store, paths: Sequence[str], progress: Progress | None =
 
     :raises SourceNotFoundError: One of the paths does not exist.
     """
-    async with shadow(store, paths, progress) as (other, positions):
+    async with shadow(store, paths, progress) as (other, positions, unreadable):
         comparison = _Comparison(store, other, positions)
+        comparison.result.unreadable = len(unreadable)
         await comparison.run()
         return comparison.result
 

@@ -1,6 +1,7 @@
 """The commands that look after a database: doctor, quarantine, verify, rebuild, prune."""
 
 import datetime as dt
+import errno
 import json
 import os
 import sqlite3
@@ -199,8 +200,24 @@ def test_verify_and_rebuild(care: Caretaker, database: str) -> None:
         "unread": 0,
         "elsewhere": 0,
         "pruned": 0,
+        "unreadable": 0,
         "difference": None,
     }
+
+
+@pytest.mark.parametrize(("command", "code"), [("ingest --once", 1), ("verify", 4), ("rebuild", 1)])
+def test_a_file_that_cannot_be_read(care: Caretaker, command: str, code: int) -> None:
+    """It is named on stderr and counted, and the exit code says that not all was read."""
+    care.ingest()
+    loop = care.logs / "b.jsonl"
+    loop.symlink_to(loop)
+    done = care.run(*command.split(), str(care.logs))
+    assert (done.exit_code, "1 not readable" in done.stdout) == (code, True)
+    complaint, *hints = done.stderr.splitlines()
+    assert complaint.startswith(f"tracklog: cannot read {loop}: {os.strerror(errno.ELOOP)}")
+    assert all(hint.startswith("→ ") for hint in hints)
+    if command != "ingest --once":
+        assert care.json(command, code=code)["unreadable"] == 1
 
 
 def test_rebuild_makes_a_database(care: Caretaker) -> None:

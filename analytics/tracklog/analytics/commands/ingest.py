@@ -2,7 +2,6 @@
 
 import asyncio
 import datetime as dt
-import logging
 import signal
 from typing import Any
 
@@ -12,21 +11,14 @@ from tracklog.analytics.commands import settings, units
 from tracklog.analytics.commands.asked import Asked, asks
 from tracklog.analytics.commands.duration import Duration
 from tracklog.analytics.commands.exits import Exit
+from tracklog.analytics.commands.messages import messages
 from tracklog.analytics.commands.progress import reading
 from tracklog.analytics.commands.screen import print_json
-from tracklog.analytics.commands.text import safe
 from tracklog.ingester.database import database_url, shown
 from tracklog.ingester.ingester import Ingester, Progress, Summary
 
 _GRACE_SECONDS = 4
 """How long the batch at hand may take to end after a signal; then it is rolled back, and read again next time."""
-
-
-class _ToStderr(logging.Handler):
-    """Say what the ingester has to say in one line each."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"tracklog: {safe(record.getMessage())}", err=True)
 
 
 @click.command("ingest")
@@ -68,10 +60,7 @@ def command(
     paths = paths or settings.value("paths")
     if not paths:
         raise click.UsageError("name the log files or their directories: PATH...; or set paths in tracklog.toml")
-    logger = logging.getLogger("tracklog.ingester")
-    logger.addHandler(handler := _ToStderr())
-    logger.propagate = False
-    try:
+    with messages():
         ingester = Ingester(
             paths,
             asked.url,
@@ -84,8 +73,6 @@ def command(
         else:
             click.echo(f"tracklog: following {', '.join(paths)} into {shown(database_url(asked.url))}", err=True)
             summary = asyncio.run(_follow(ingester))
-    finally:
-        logger.removeHandler(handler)
     if asked.json:
         print_json(_document(summary))
     else:

@@ -8,6 +8,7 @@ import click
 
 from tracklog.analytics.commands import settings
 from tracklog.analytics.commands.asked import Asked
+from tracklog.analytics.commands.messages import messages
 from tracklog.analytics.reader import translated
 from tracklog.ingester import migrate
 from tracklog.ingester.database import database_url, open_reader
@@ -40,7 +41,7 @@ def with_store(asked: Asked, host: str | None, work: Callable[[Store], Awaitable
         finally:
             await store.close()
 
-    with translated(database_url(asked.url)):
+    with messages(), translated(database_url(asked.url)):
         return asyncio.run(run())
 
 

@@ -24,7 +24,7 @@ def command(context: click.Context, asked: Asked, paths: tuple[str, ...], host: 
     """Compare the log files with the database, and print the first difference.
 
     All files below PATH, or below what the ingesters of this host follow, are read anew; agents and the ingester may go
-    on meanwhile. Ends with 4 if there is a difference.
+    on meanwhile. Ends with 4 if there is a difference, or a file that cannot be read.
     """
     with reading() as progress:
 
@@ -39,12 +39,13 @@ def command(context: click.Context, asked: Asked, paths: tuple[str, ...], host: 
         click.echo(f"→ {asked.hint('rebuild', *paths)}", err=True)
     else:
         click.echo(_sentence(result))
-    if result.difference is not None:
+    if result.difference is not None or result.unreadable:
         context.exit(Exit.UNTRUE)
 
 
 def _sentence(result: Verification) -> str:
     parts = [
+        f"{units.count(result.unreadable)} not readable" if result.unreadable else "",
         f"{units.plural(result.unread, 'line')} not read yet" if result.unread else "",
         f"{units.plural(result.pruned, 'execution')} pruned" if result.pruned else "",
         f"{units.plural(result.elsewhere, 'execution')} of other files too, compared in part"
