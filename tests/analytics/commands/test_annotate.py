@@ -144,6 +144,45 @@ def test_lines_come_out_at_once(search: Searcher) -> None:
 
 
 def test_without_a_database(tmp_path: Path) -> None:
-    """Without a database there is nothing to add, and that is said."""
-    done = Searcher(f"sqlite:///{tmp_path}/none.db", tmp_path).run("annotate", stdin=b"x\n", code=5)
-    assert "there is no database" in done.stderr
+    """Without a database there is nothing to add, which is said once, and the lines pass."""
+    search = Searcher(f"sqlite:///{tmp_path}/none.db", tmp_path)
+    line = dumps(LINES[1])
+    done = search.run("annotate", stdin=b"x\n" + line, code=5)
+    assert done.stderr.startswith("tracklog: there is no database")
+    assert 1 == done.stderr.count("\n")
+    plain, noted = done.stdout.splitlines()
+    assert "x" == plain
+    assert noted.startswith("Critic  the database is away")
+    assert noted.endswith(f"│ {line.decode().rstrip()}")
+    assert {"message": "x", "execution": None} == json.loads(
+        search.run("annotate", "--json", stdin=b"x\n", code=5).stdout
+    )
+
+
+def test_a_database_that_comes(search: Searcher, tmp_path: Path) -> None:
+    """Lines pass until it is there, and are annotated from then on."""
+    database = tmp_path / "later.db"
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from tracklog.analytics.cli import main; main()", "annotate", "--db", str(database)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **search.environment},
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for expected in (b"Critic  the database is away", b"Critic  success"):
+        process.stdin.write(dumps(LINES[1]))
+        process.stdin.flush()
+        assert process.stdout.readline().startswith(expected)
+        kept.ingest(str(database), search.logs)
+    _, complaint = process.communicate()
+    assert 5 == process.returncode
+    assert complaint.startswith(b"tracklog: there is no database")
+
+
+def test_a_database_that_is_none(tmp_path: Path) -> None:
+    """A URL that is wrong is an error of the command, not a database that is away."""
+    done = Searcher("mysql://x", tmp_path).run("annotate", stdin=b"x\n", code=2)
+    assert "" == done.stdout
+    assert done.stderr.startswith("tracklog: tracklog works on SQLite and PostgreSQL")

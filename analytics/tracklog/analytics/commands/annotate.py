@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Final
 
 import click
@@ -17,7 +18,7 @@ from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import as_json, one_line, safe, shortened
 from tracklog.analytics.record import Record
 from tracklog.analytics.search.entry import Entry, entry_of
-from tracklog.ingester.errors import DatabaseError
+from tracklog.ingester.errors import DatabaseError, DatabaseUrlError
 from tracklog.ingester.read import MAX_LINE_BYTES
 
 _READ_BYTES: Final = 1 << 16
@@ -40,7 +41,7 @@ def command(asked: Asked) -> None:
 
     Lines may stand behind something else, as grep, kubectl and the runtimes of containers put it there; those of no
     execution pass as they are. With --json each line becomes an object, with its execution as a member. Lines that come
-    while the database is away pass too, and the exit code is 5 then.
+    while the database is away, or there is none yet, pass too, and the exit code is 5 then.
 
     \b
       kubectl logs my-pod | tracklog annotate
@@ -50,14 +51,18 @@ def command(asked: Asked) -> None:
         raise click.UsageError("there is nothing to read; pipe log lines into it: kubectl logs POD | tracklog annotate")
     out = Screen()
     with Known(asked, needed=True) as known:
-        known.analytics  # noqa: B018 -- it complains of a database that is not there before anything is read.
         unknown, was_away = _NOT_THERE, False
-        for lines in _batches(sys.stdin.buffer):
+        # It complains of a database that is not there before anything is read.
+        for lines in chain([[]], _batches(sys.stdin.buffer)):
             entries = [_understood(line) for line in lines]
+            ids = {entry.execution_id for entry in entries if entry.execution_id is not None}
             records: dict[str, Record] = {}
             try:
-                records = known.of((entry.execution_id for entry in entries), fresh=True)
-                unknown = _NOT_THERE
+                known.analytics  # noqa: B018 -- it is opened, also later than at first.
+                if ids:
+                    records, unknown = known.of(ids, fresh=True), _NOT_THERE
+            except DatabaseUrlError:
+                raise
             except DatabaseError as error:
                 if unknown is _NOT_THERE:
                     click.echo(f"tracklog: {safe(str(error))}", err=True)
