@@ -121,6 +121,8 @@ def open_engine(url: str, *, patient: bool = True) -> "AsyncEngine":
 
     try:
         Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
+    except PermissionError as error:
+        raise _closed(parsed, error.strerror or str(error)) from error
     except OSError as error:
         raise DatabaseRefusedError(
             f"the database {shown(parsed)} cannot be made: {error}; choose another path"
@@ -203,17 +205,21 @@ def open_reader(url: str) -> Engine:
     """Make an engine that only reads an SQLite database, without asyncio.
 
     :raises DatabaseUnreachableError: There is no such file; none is made.
+    :raises DatabaseRefusedError: The file may not be looked at.
     """
     parsed = database_url(url)
     path = Path(parsed.database or "")
-    if not path.is_file():
-        raise DatabaseUnreachableError(
-            f"there is no database at {path}; `tracklog ingest PATH --db {shown(parsed)}` makes it from log files"
-        )
     query = {"mode": "ro", "uri": "true"}
-    if not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists():
-        # SQLite would make its files beside it; nobody can be writing there, so it needs none.
-        query["immutable"] = "1"
+    try:
+        if not path.is_file():
+            raise DatabaseUnreachableError(
+                f"there is no database at {path}; `tracklog ingest PATH --db {shown(parsed)}` makes it from log files"
+            )
+        if not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists():
+            # SQLite would make its files beside it; nobody can be writing there, so it needs none.
+            query["immutable"] = "1"
+    except OSError as error:
+        raise _closed(parsed, error.strerror or str(error)) from error
     engine = create_engine(
         URL.create("sqlite", database=f"file:{quote(str(path.resolve()))}", query=query),
         connect_args={"isolation_level": None, "timeout": sqlite.BUSY_SECONDS, "check_same_thread": False},
@@ -319,8 +325,18 @@ def is_about_rows(error: BaseException) -> bool:
     return state[:2] in ("22", "23", "54", "P0") or type(cause).__name__ == "DataError"
 
 
+def _closed(url: URL, reason: str) -> DatabaseRefusedError:
+    """Say that nobody is let in, why, and what to do."""
+    return DatabaseRefusedError(
+        f"the database {shown(url)} lets nobody in: {reason}{advice_on(reason) or '; check the URL'}"
+    )
+
+
+_PERMISSIONS: Final = "check the permissions of the file and of its directory"
+
 _ADVICE: Final = {
-    "unable to open": "check the permissions of the file and of its directory",
+    "unable to open": _PERMISSIONS,
+    "Permission denied": _PERMISSIONS,
     "readonly database": "SQLite must be able to write into the file's directory, also to read",
     "disk I/O error": "check the disk, and the space on it",
     "is full": "make room on its disk",
@@ -359,9 +375,7 @@ async def transaction(engine: "AsyncEngine", *, reads: bool = False) -> "AsyncIt
                 f"a transaction on {shown(engine.url)} gave way to another: {reason}"
             ) from error
         if is_refused(error):
-            raise DatabaseRefusedError(
-                f"the database {shown(engine.url)} lets nobody in: {reason}{advice_on(reason) or '; check the URL'}"
-            ) from error
+            raise _closed(engine.url, reason) from error
         if is_unreachable(error):
             raise DatabaseUnreachableError(
                 f"the database {shown(engine.url)} cannot be reached: {reason}"

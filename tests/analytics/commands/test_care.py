@@ -6,7 +6,8 @@ import json
 import os
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,52 @@ def test_a_database_that_is_not_there(command: str, tmp_path: Path) -> None:
     assert done.exit_code == 5
     assert "there is no database" in done.stderr
     assert not path.exists()
+
+
+@contextmanager
+def closed(directory: Path) -> Iterator[None]:
+    """Let nobody enter a directory; root, whom nothing is forbidden, is somebody else meanwhile."""
+    directory.chmod(0o000)
+    if is_root := os.geteuid() == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+        directory.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ingest {} --once",
+        "list",
+        "show e1",
+        "why A",
+        "grep hello",
+        "doctor",
+        "verify {}",
+        "rebuild {}",
+        "quarantine list",
+        "prune --older-than 1d",
+        "db current",
+        "db upgrade",
+    ],
+)
+def test_a_database_in_a_directory_that_may_not_be_entered(command: str, tmp_path: Path) -> None:
+    """The system's own word, and what to look at."""
+    (directory := tmp_path / "closed").mkdir()
+    (logs := tmp_path / "a.jsonl").write_bytes(GOOD)
+    care = Caretaker(str(directory / "x.db"), logs)
+    care.ingest()
+    arguments = command.format(logs).split()
+    care.run(*arguments, "--db", str(directory / "x.db"))  # What it imports may not be there for somebody else.
+    with closed(directory):
+        done = care.run(*arguments, "--db", str(directory / "x.db"))
+    assert (done.exit_code, done.stdout) == (5, "")
+    assert f"the database sqlite:///{directory / 'x.db'} lets nobody in: " in done.stderr
+    assert "check the permissions of the file and of its directory" in done.stderr
 
 
 def test_without_paths_there_must_have_been_an_ingester(care: Caretaker) -> None:
