@@ -108,6 +108,65 @@ def test_a_reader_that_went_away(tmp_path: Path) -> None:
     assert done.stdout.startswith("ID")
 
 
+def on_a_full_disk(command: str, url: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command line by a shell, with what it redirects."""
+    main = f"'{sys.executable}' -c 'from tracklog.analytics.cli import main; main()'"
+    return subprocess.run(
+        ["sh", "-c", f"{main} {command}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "TRACKLOG_DATABASE_URL": url},
+    )
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a disk that is always full")
+@pytest.mark.parametrize(
+    "command",
+    [
+        "--help",
+        "--version",
+        "list --help",
+        "list",
+        "list --json",
+        "list --format csv",
+        "list --format jsonl",
+        "show e1",
+        "export e1",
+        "sql 'SELECT 1'",
+        "doctor",
+        "settings",
+        "completion bash",
+        "annotate <{}",
+        "ingest --once {}",
+    ],
+)
+def test_an_answer_to_a_full_disk(tmp_path: Path, command: str) -> None:
+    """It is one line and an exit code, whatever was to be written."""
+    stored = Stored(f"sqlite:///{tmp_path / 'x.db'}")
+    stored.executions({"execution_id": "e1"})
+    (log := tmp_path / "a.jsonl").write_text('{"event":"hello","execution_id":"e1"}\n', encoding="utf-8")
+    done = on_a_full_disk(f"{command.format(log)} >/dev/full", stored.url)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1] == (
+        "tracklog: the answer cannot be written: No space left on device; make room, or write elsewhere"
+    )
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a disk that is always full")
+@pytest.mark.parametrize(
+    ("command", "code"), [("list", 0), ("list --db /nowhere/x.db", 5), ("list --unknown", 2), ("ingest --once {}", 0)]
+)
+def test_messages_to_a_full_disk(tmp_path: Path, command: str, code: int) -> None:
+    """They are lost; what was asked for is done, and the exit code is what it is."""
+    stored = Stored(f"sqlite:///{tmp_path / 'x.db'}")
+    (log := tmp_path / "a.jsonl").write_text('{"event":"hello","execution_id":"e1"}\nno json\n', encoding="utf-8")
+    done = on_a_full_disk(f"{command.format(log)} 2>/dev/full", stored.url)
+    assert (done.returncode, done.stderr) == (code, "")
+
+
 def test_another_encoding(tmp_path: Path) -> None:
     """Characters that the output's encoding lacks are written as escapes."""
     stored = Stored(f"sqlite:///{tmp_path / 'x.db'}")

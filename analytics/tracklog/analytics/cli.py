@@ -2,13 +2,33 @@
 
 import gc
 import sys
-from typing import Final
+from contextlib import suppress
+from typing import Any, Final, TextIO, cast
 
 EXTRA: Final = "pip install 'tracklog[ingester]'"
 """What installs all that the command line needs."""
 
 _OBJECTS: Final = 100_000
 """After so many more objects Python looks for garbage; by itself, after 700."""
+
+
+class _Messages:
+    """A stream of messages: one that cannot be written, as on a full disk, is lost, and ends nothing."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def main() -> None:
@@ -29,4 +49,6 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             # Logs hold characters that a terminal of another encoding has not; an escape is better than a failure.
             stream.reconfigure(errors="backslashreplace")
+    if sys.stderr is not None:
+        sys.stderr = cast("TextIO", _Messages(sys.stderr))
     tracklog(prog_name="tracklog")

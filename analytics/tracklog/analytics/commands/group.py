@@ -1,7 +1,9 @@
 """Gather the commands, and turn errors into messages and exit codes."""
 
+import errno
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import IO, Any, Final
 
@@ -109,8 +111,7 @@ class LazyGroup(click.Group):
             error.message = safe(error.message)  # type: ignore[misc]  # It may name what a log says.
             raise
         except BrokenPipeError:
-            # Whoever read has read enough. What is still buffered must not fail again when the process ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _forget_output()  # Whoever read has read enough.
             ctx.exit(Exit.DONE)
         except (KeyboardInterrupt, click.Abort):
             raise Failure("", Exit.INTERRUPTED) from None
@@ -126,6 +127,33 @@ class LazyGroup(click.Group):
                 raise
             raise failure from error
         return answer
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command line; what the system refuses, such as a full disk the answer, becomes a message too."""
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:
+            _forget_output()
+            _refusal_of(error).show()
+            sys.exit(Exit.FAILED)
+
+
+def _forget_output() -> None:
+    """Keep what is still buffered from failing again when the process ends."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _refusal_of(error: OSError) -> Failure:
+    """Give the message of an error of the system that no command expects."""
+    from tracklog.analytics.commands.text import safe
+
+    reason, name = error.strerror or str(error), error.filename
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        message = f"{name or 'the answer'} cannot be written: {reason}; make room, or write elsewhere"
+    else:
+        message = f"{name or 'what is asked for'} cannot be read or written: {reason}"
+    return Failure(safe(message), Exit.FAILED)
 
 
 def _failure_of(error: Exception) -> Failure | None:
