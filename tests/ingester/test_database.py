@@ -54,6 +54,16 @@ def test_a_url_of_no_database_of_ours_is_refused(url: str) -> None:
         database_url(url)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [":memory:", "sqlite:///:memory:", "file::memory:", "sqlite:///file::memory:?uri=true", "sqlite:///x?mode=memory"],
+)
+def test_a_database_in_memory_is_refused(url: str) -> None:
+    """However it is written: nobody else could ask it."""
+    with pytest.raises(DatabaseUrlError, match="in memory is gone"):
+        database_url(url)
+
+
 @pytest.mark.parametrize("said", ["connect_timeout=soon", "connect_timeout=1,2", "port=x"])
 def test_a_number_in_a_url_is_one(said: str) -> None:
     """The message names it."""

@@ -66,7 +66,7 @@ def database_url(url: str) -> URL:
         raise DatabaseUrlError(_UNREADABLE)
     if url and "://" not in url:
         # A plain path is what one types on a laptop; nothing in it is taken for a URL's own signs.
-        return URL.create("sqlite+aiosqlite", database=url)
+        return _file(URL.create("sqlite+aiosqlite", database=url))
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
@@ -78,12 +78,22 @@ def database_url(url: str) -> URL:
                 raise DatabaseUrlError(f"{key} in the database URL must be a number")
         return parsed.set(drivername="postgresql+asyncpg")
     if backend == "sqlite":
-        if not parsed.database or parsed.database == ":memory:":
-            raise DatabaseUrlError("an SQLite database of tracklog is a file: write sqlite:///PATH")
-        return parsed.set(drivername="sqlite+aiosqlite")
+        return _file(parsed.set(drivername="sqlite+aiosqlite"))
     raise DatabaseUrlError(
         f"tracklog works on SQLite and PostgreSQL, not on {backend!r}; write sqlite:///PATH or postgresql://USER@HOST/NAME"
     )
+
+
+def _file(url: URL) -> URL:
+    """Give the URL of an SQLite file as it is.
+
+    :raises DatabaseUrlError: It is of none.
+    """
+    if url.database in (":memory:", "file::memory:") or url.query.get("mode") == "memory":
+        raise DatabaseUrlError("a database in memory is gone with the command that made it; write sqlite:///PATH")
+    if not url.database:
+        raise DatabaseUrlError("an SQLite database of tracklog is a file: write sqlite:///PATH")
+    return url
 
 
 def shown(url: URL) -> str:
