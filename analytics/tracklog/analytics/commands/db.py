@@ -1,7 +1,7 @@
 """The commands `db upgrade` and `db current`: the database's schema."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import click
@@ -24,8 +24,8 @@ def command() -> None:
 @asks
 def upgrade(asked: Asked) -> None:
     """Bring the database to the schema of this version; an empty one gets it whole."""
-    before = _run(asked, _current_or_none(asked.url))
-    _run(asked, migrate.upgrade(asked.url))
+    before = _run(asked, _current_or_none)
+    _run(asked, migrate.upgrade)
     name = shown(database_url(asked.url))
     if asked.json:
         print_json({"database": name, "before": before, "version": migrate.HEAD})
@@ -39,7 +39,7 @@ def upgrade(asked: Asked) -> None:
 @asks
 def current(asked: Asked) -> None:
     """Show which schema the database has, and which one this version works on."""
-    version = _run(asked, migrate.current(asked.url))
+    version = _run(asked, migrate.current)
     name = shown(database_url(asked.url))
     if asked.json:
         print_json({"database": name, "version": version, "newest": migrate.HEAD})
@@ -63,6 +63,6 @@ async def _current_or_none(url: str) -> str | None:
         raise
 
 
-def _run(asked: Asked, work: Coroutine[Any, Any, T]) -> T:
+def _run(asked: Asked, work: Callable[[str], Coroutine[Any, Any, T]]) -> T:
     with translated(database_url(asked.url)):
-        return asyncio.run(work)
+        return asyncio.run(work(asked.url))
