@@ -4,7 +4,10 @@ import datetime as dt
 import errno
 import json
 import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -29,12 +32,12 @@ class Caretaker:
 
     def __init__(self, database: str, logs: Path) -> None:
         self.database = database
-        self._environment = {"TRACKLOG_DATABASE_URL": database, "TRACKLOG_HOST": kept.HOST}
+        self.environment = {"TRACKLOG_DATABASE_URL": database, "TRACKLOG_HOST": kept.HOST}
         self.logs = logs
 
     def run(self, *arguments: str) -> Result:
         """Run a command."""
-        return CliRunner(env=self._environment).invoke(tracklog, list(arguments))
+        return CliRunner(env=self.environment).invoke(tracklog, list(arguments))
 
     def text(self, *arguments: str, code: int = 0) -> str:
         """Run a command and give what it prints."""
@@ -219,6 +222,32 @@ def test_a_file_that_cannot_be_read(care: Caretaker, command: str, code: int) ->
     assert all(hint.startswith("→ ") for hint in hints)
     if command != "ingest --once":
         assert care.json(command, code=code)["unreadable"] == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("command", ["verify", "rebuild"])
+def test_told_to_end_it_leaves_nothing_behind(
+    care: Caretaker, tmp_path: Path, command: str, number: signal.Signals
+) -> None:
+    """The second database that it makes is as large as the first, and would fill the disk one day."""
+    lines = (stamped("w", seq, execution_id=f"e{seq}", agent_name="A") for seq in range(1, 10_001))
+    (care.logs / "b.jsonl").write_bytes(dumps(*lines))
+    care.ingest()
+    before = care.json("list", "--limit", "20000")
+    (temporary := tmp_path / "temporary").mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from tracklog.analytics.cli import main; main()", command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **care.environment, "TMPDIR": str(temporary)},
+    )
+    while not any(temporary.iterdir()) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(number)
+    assert process.communicate(timeout=60) == (b"", b"")
+    assert process.returncode == 128 + number
+    assert not any(temporary.iterdir())
+    assert care.json("list", "--limit", "20000") == before
 
 
 def test_rebuild_makes_a_database(care: Caretaker) -> None:

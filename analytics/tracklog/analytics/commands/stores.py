@@ -1,7 +1,9 @@
 """Open the database for the commands that look after it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
 import click
@@ -33,16 +35,43 @@ def with_store(asked: Asked, host: str | None, work: Callable[[Store], Awaitable
             open_reader(asked.url).dispose()  # It complains of a file that is not there.
         store = Store(asked.url, host_name(host or settings.value("host")))
         try:
-            if make:
-                await store.prepare()
-            async with store.reading() as connection:
-                await connection.run_sync(migrate.check, asked.url)
-            return await work(store)
+            with _leaving_nothing_behind():
+                if make:
+                    await store.prepare()
+                async with store.reading() as connection:
+                    await connection.run_sync(migrate.check, asked.url)
+                return await work(store)
         finally:
             await store.close()
 
     with messages(), translated(database_url(asked.url)):
         return asyncio.run(run())
+
+
+@contextlib.contextmanager
+def _leaving_nothing_behind() -> Iterator[None]:
+    """Leave by an exception when told to end, so that what is half done is undone."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    told: list[int] = []
+
+    def end(number: int) -> None:
+        if task is not None and not told:
+            told.append(number)
+            task.cancel()
+
+    # nohup has one of them ignored.
+    numbers = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
+    for number in numbers:
+        loop.add_signal_handler(number, end, number)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not told:  # It was Ctrl-C.
+            raise
+        raise click.exceptions.Exit(128 + told[0]) from None
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
 
 
 async def paths_of(store: Store, paths: Sequence[str]) -> list[str]:
