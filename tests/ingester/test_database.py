@@ -31,6 +31,14 @@ def test_a_url_names_the_database_and_not_the_driver(url: str, driver: str, data
     assert (driver, database) == (parsed.drivername, parsed.database)
 
 
+@pytest.mark.parametrize("url", ["~/tracklog.db", "sqlite:///~/tracklog.db"])
+def test_a_tilde_is_the_home_directory(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In `--db=~/tracklog.db` no shell puts it there, and nobody means a directory named so."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert str(tmp_path / "tracklog.db") == database_url(url).database
+    assert "~/tracklog.db" == database_url("postgresql://me@db/~/tracklog.db").database
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -85,7 +85,7 @@ def database_url(url: str) -> URL:
 
 
 def _file(url: URL) -> URL:
-    """Give the URL of an SQLite file as it is.
+    """Give the URL of an SQLite file, with the home directory for a `~`: in `--db=~/x.db` no shell puts it there.
 
     :raises DatabaseUrlError: It is of none.
     """
@@ -93,7 +93,7 @@ def _file(url: URL) -> URL:
         raise DatabaseUrlError("a database in memory is gone with the command that made it; write sqlite:///PATH")
     if not url.database:
         raise DatabaseUrlError("an SQLite database of tracklog is a file: write sqlite:///PATH")
-    return url
+    return url.set(database=os.path.expanduser(url.database))
 
 
 def shown(url: URL) -> str:

@@ -62,6 +62,15 @@ def test_what_is_offered(url: str, words: str, offered: set[str]) -> None:
     assert offered == {line.partition(",")[2] for line in completed(url, words)}
 
 
+def test_a_tilde_in_the_name_of_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the home directory, as for the commands."""
+    stored = Stored(f"sqlite:///{tmp_path / 'x.db'}")
+    stored.executions({"execution_id": "e1"})
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert ["plain,e1"] == completed("~/x.db", "tracklog show e")
+    assert ["plain,e1"] == completed("sqlite:///~/x.db", "tracklog show e")
+
+
 def test_help_beside_ids(url: str) -> None:
     """A shell that shows help has agent and status of each id."""
     assert ["plain", "e1", "Writer failed"] == completed(url, "tracklog show e1", "zsh")

@@ -66,6 +66,16 @@ def test_a_file_settles_only_what_it_says(run: Runner) -> None:
     assert (("room", str(run.file)), ("more", str(run.user))) == (run.setting("host"), run.setting("pager"))
 
 
+@pytest.mark.parametrize("given", ["~/x.db", "sqlite:///~/x.db"])
+def test_a_tilde_is_the_home_directory(run: Runner, given: str) -> None:
+    """Wherever a database is named; no shell looks at it but in front of a word."""
+    expected = f"sqlite:///{os.path.expanduser('~/x.db')}"
+    assert (expected, "--db") == run.setting("database", f"--db={given}")
+    assert (expected, "TRACKLOG_DATABASE_URL") == run.setting("database", TRACKLOG_DATABASE_URL=given)
+    run.file.write_text(f'database = "{given}"')
+    assert (expected, str(run.file)) == run.setting("database")
+
+
 def test_a_password_is_hidden(run: Runner) -> None:
     """No password of a database is shown."""
     run.file.write_text('database = "postgresql://me:secret@db/agents"')

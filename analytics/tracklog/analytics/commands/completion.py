@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 from typing import Any, Final
 from urllib.parse import quote
@@ -92,7 +93,7 @@ def _rows(context: click.Context, sql: str, typed: str) -> list[tuple[Any, ...]]
         scheme, separator, rest = url.partition("://")
         if separator and not scheme.startswith("sqlite"):
             return asyncio.run(_postgresql_rows(f"postgresql://{rest}", sql, typed))
-        path = rest.removeprefix("/").partition("?")[0] if separator else url
+        path = os.path.expanduser(rest.removeprefix("/").partition("?")[0] if separator else url)
         with contextlib.closing(
             sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=_PATIENCE_SECONDS)
         ) as connection:

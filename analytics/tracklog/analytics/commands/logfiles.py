@@ -58,8 +58,8 @@ def _database_file(asked: Asked) -> str | None:
     url = asked.url
     scheme, separator, rest = url.partition("://")
     if not separator:
-        return url
-    return rest.removeprefix("/").partition("?")[0] if scheme.startswith("sqlite") else None
+        return os.path.expanduser(url)
+    return os.path.expanduser(rest.removeprefix("/").partition("?")[0]) if scheme.startswith("sqlite") else None
 
 
 def complain(path: str, error: OSError) -> None:

@@ -145,7 +145,7 @@ def _database(folder: Path, url: str) -> str:
         return str(folder / os.path.expanduser(url))
     if not scheme.startswith("sqlite") or not rest.startswith("/") or rest.startswith("//"):
         return url
-    return f"{scheme}:///{folder / rest[1:]}"
+    return f"{scheme}:///{folder / os.path.expanduser(rest[1:])}"
 
 
 def _known() -> str:
