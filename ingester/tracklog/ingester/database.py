@@ -1,11 +1,13 @@
 """How a database is reached: URLs, engines and their settings."""
 
 import contextlib
+import errno
 import os
 import re
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -143,7 +145,8 @@ def open_engine(url: str, *, patient: bool = True) -> "AsyncEngine":
         max_overflow=0,
         connect_args={"isolation_level": None, "timeout": sqlite.BUSY_SECONDS},
     )
-    event.listen(engine.sync_engine, "do_connect", _make_private)
+    if "uri" not in parsed.query:  # Else it names a file in SQLite's own way.
+        event.listen(engine.sync_engine, "do_connect", partial(_make_private, parsed))
     event.listen(engine.sync_engine, "connect", _set_up_writer)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
@@ -215,12 +218,14 @@ def open_reader(url: str) -> Engine:
     """Make an engine that only reads an SQLite database, without asyncio.
 
     :raises DatabaseUnreachableError: There is no such file; none is made.
-    :raises DatabaseRefusedError: The file may not be looked at.
+    :raises DatabaseRefusedError: The file may not be looked at, or is a directory.
     """
     parsed = database_url(url)
     path = Path(parsed.database or "")
     query = {"mode": "ro", "uri": "true"}
     try:
+        if path.is_dir():
+            raise _closed(parsed, os.strerror(errno.EISDIR))
         if not path.is_file():
             raise DatabaseUnreachableError(
                 f"there is no database at {path}; `tracklog ingest PATH --db {shown(parsed)}` makes it from log files"
@@ -260,10 +265,12 @@ def use_wal(path: str) -> None:
         connection.close()
 
 
-def _make_private(_dialect: object, _record: object, arguments: Sequence[Any], _named: object) -> None:
+def _make_private(url: URL, _dialect: object, _record: object, arguments: Sequence[Any], _named: object) -> None:
     # What is in it was in log files, which strangers cannot read either; SQLite's files beside it do as it does.
-    with contextlib.suppress(OSError):  # Said by SQLite itself, in its own words.
+    try:
         os.close(os.open(arguments[0], os.O_CREAT, 0o640))
+    except OSError as error:  # The driver would begin a thread, and SQLite only say that it cannot.
+        raise _closed(url, error.strerror or str(error)) from error
 
 
 def _set_up_writer(connection: Any, _record: Any) -> None:
@@ -347,6 +354,7 @@ _PERMISSIONS: Final = "check the permissions of the file and of its directory"
 _ADVICE: Final = {
     "unable to open": _PERMISSIONS,
     "Permission denied": _PERMISSIONS,
+    "Is a directory": "name a file in it",
     "readonly database": "SQLite must be able to write into the file's directory, also to read",
     "disk I/O error": "check the disk, and the space on it",
     "is full": "make room on its disk",

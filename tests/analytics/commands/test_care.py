@@ -290,23 +290,35 @@ def closed(directory: Path) -> Iterator[None]:
         directory.chmod(0o700)
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "ingest {} --once",
-        "list",
-        "show e1",
-        "why A",
-        "grep hello",
-        "doctor",
-        "verify {}",
-        "rebuild {}",
-        "quarantine list",
-        "prune --older-than 1d",
-        "db current",
-        "db upgrade",
-    ],
-)
+ASKING = [
+    "ingest {} --once",
+    "list",
+    "show e1",
+    "why A",
+    "grep hello",
+    "doctor",
+    "verify {}",
+    "rebuild {}",
+    "quarantine list",
+    "prune --older-than 1d",
+    "db current",
+    "db upgrade",
+]
+
+
+@pytest.mark.parametrize("command", ASKING)
+def test_a_database_that_is_a_directory(command: str, tmp_path: Path) -> None:
+    """All commands say so, and put nothing into it."""
+    (directory := tmp_path / "d").mkdir()
+    (logs := tmp_path / "a.jsonl").write_bytes(GOOD)
+    done = Caretaker(str(directory), logs).run(*command.format(logs).split(), "--db", str(directory))
+    assert (done.exit_code, done.stdout) == (5, "")
+    said = f"the database sqlite:///{directory} lets nobody in: {os.strerror(errno.EISDIR)}; name a file in it"
+    assert done.stderr == f"tracklog: {said}\n"
+    assert not any(directory.iterdir())
+
+
+@pytest.mark.parametrize("command", ASKING)
 def test_a_database_in_a_directory_that_may_not_be_entered(command: str, tmp_path: Path) -> None:
     """The system's own word, and what to look at."""
     (directory := tmp_path / "closed").mkdir()
