@@ -84,6 +84,12 @@ def test_the_database_may_be_named_before_the_command(stored: Stored) -> None:
         (("list", "--limit", "none"), 2, "Usage: tracklog list"),
         (("unknown",), 2, "Usage: tracklog"),
         (("slow", "--over", "soon"), 2, "Usage: tracklog slow"),
+        (("ingest", "--once", ""), 2, "Usage: tracklog ingest"),
+        (("verify", "logs", ""), 2, "Usage: tracklog verify"),
+        (("tail", ""), 2, "Usage: tracklog tail"),
+        (("list", "--agent", ""), 2, "Usage: tracklog list"),
+        (("stats", ""), 2, "Usage: tracklog stats"),
+        (("grep", "x", "--vault", ""), 2, "Usage: tracklog grep"),
     ],
 )
 def test_what_goes_wrong_is_one_line(arguments: tuple[str, ...], code: int, message: str) -> None:

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -135,11 +135,24 @@ def asks(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--json", "as_json", is_flag=True, help="Answer in JSON: raw numbers, ISO times in UTC.")
     @functools.wraps(command)
     def run(*, database: str | None, as_json: bool, **options: Any) -> None:
-        before = click.get_current_context().find_object(Given) or Given()
+        context = click.get_current_context()
+        _refuse_empty(context)
+        before = context.find_object(Given) or Given()
         form = Format.JSON if as_json else before.format
         command(Asked(Given(database or before.database, form)), **options)
 
     return run
+
+
+_NEVER_EMPTY: Final = ("agent", "conversation", "vault", "execution", "paths")
+"""What nothing is called by an empty text; a shell gives one for a variable that is not set."""
+
+
+def _refuse_empty(context: click.Context) -> None:
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if parameter.name in _NEVER_EMPTY and (value == "" or (isinstance(value, tuple) and "" in value)):
+            raise click.BadParameter("it is empty; is a variable of the shell not set?", context, parameter)
 
 
 def lists(command: Callable[..., None]) -> Callable[..., None]:
