@@ -84,6 +84,10 @@ def test_the_database_may_be_named_before_the_command(stored: Stored) -> None:
         (("list", "--limit", "none"), 2, "Usage: tracklog list"),
         (("unknown",), 2, "Usage: tracklog"),
         (("slow", "--over", "soon"), 2, "Usage: tracklog slow"),
+        (("ingest", "--once", "/nowhere", "--db", "{}"), 3, "tracklog: there is no file or directory /nowhere; name "),
+        (("ingest", "--once", "/dev/null", "--db", "{}"), 3, "tracklog: /dev/null is neither a file nor a directory"),
+        (("grep", "x", "/dev/null"), 3, "tracklog: /dev/null is neither a file nor a directory"),
+        (("tail", "/dev/null"), 3, "tracklog: /dev/null is neither a file nor a directory"),
         (("ingest", "--once", ""), 2, "Usage: tracklog ingest"),
         (("verify", "logs", ""), 2, "Usage: tracklog verify"),
         (("tail", ""), 2, "Usage: tracklog tail"),
@@ -92,9 +96,9 @@ def test_the_database_may_be_named_before_the_command(stored: Stored) -> None:
         (("grep", "x", "--vault", ""), 2, "Usage: tracklog grep"),
     ],
 )
-def test_what_goes_wrong_is_one_line(arguments: tuple[str, ...], code: int, message: str) -> None:
+def test_what_goes_wrong_is_one_line(arguments: tuple[str, ...], code: int, message: str, tmp_path: Path) -> None:
     """Errors are messages on stderr with an exit code, without a traceback and without passwords."""
-    done = tracklog(*arguments)
+    done = tracklog(*(argument.format(tmp_path / "x.db") for argument in arguments))
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.startswith(message)
     assert "Traceback" not in done.stderr

@@ -1,6 +1,7 @@
 """What lies on disk and is not in the database, file by file, without reading it in."""
 
 import asyncio
+import errno
 import os
 import time
 from collections.abc import Sequence
@@ -50,7 +51,8 @@ async def backlog(store: Store, paths: Sequence[str]) -> Backlog:
         result.unreadable[path] = error.strerror or str(error)
 
     for path in (discovery := Discovery([os.path.abspath(path) for path in paths], refuse, store.file)).missing():
-        result.unreadable[path] = os.strerror(2)
+        there = os.path.exists(path)
+        result.unreadable[path] = "neither a file nor a directory" if there else os.strerror(errno.ENOENT)
     files = list(discovery.scan())
     known = await store.checkpoints(file.status.st_ino for file in files)
     for file in files:

@@ -9,6 +9,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from tracklog.ingester.errors import SourceNotFoundError
 from tracklog.ingester.identify import HEAD_BYTES, compression_of, read_at
 from tracklog.ingester.read import Decompressed
 
@@ -86,6 +87,14 @@ class Discovery:
         """Give the paths that do not exist, or are neither a file nor a directory."""
         return [path for path in self.paths if not self._may_be_read(path)]
 
+    def require(self) -> None:
+        """Check that there is something to be read at every path.
+
+        :raises SourceNotFoundError: There is not.
+        """
+        if missing := self.missing():
+            raise SourceNotFoundError(f"{absence(missing[0])}; name the one that agents log to")
+
     @staticmethod
     def _may_be_read(path: str) -> bool:
         try:
@@ -161,6 +170,13 @@ class Discovery:
         if known is not None:
             self._sniffed[key] = known
         return known is True
+
+
+def absence(path: str) -> str:
+    """Say in a sentence why nothing can be read at a path that is missing."""
+    if os.path.exists(path):
+        return f"{path} is neither a file nor a directory"
+    return f"there is no file or directory {path}"
 
 
 def _begins_like_a_log(descriptor: int) -> bool | None:

@@ -11,7 +11,6 @@ from typing import Final
 from tracklog.ingester.batch import Tally
 from tracklog.ingester.decode import Event
 from tracklog.ingester.discover import Discovery, Found
-from tracklog.ingester.errors import SourceNotFoundError
 from tracklog.ingester.sources import Checkpoint, Portion, Source, find
 
 _log = logging.getLogger("tracklog.ingester")
@@ -88,8 +87,7 @@ class Files:
 
         :raises SourceNotFoundError: One of them does not exist.
         """
-        if missing := self.missing():
-            raise SourceNotFoundError(f"there is no file or directory {missing[0]}; name the one that agents log to")
+        self._discovery.require()
 
     def inodes(self) -> set[int]:
         """Give the inodes of all files that are there, or still open."""

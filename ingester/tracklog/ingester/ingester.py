@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from tracklog.ingester import poison, presence, retention, rollup, schema, verdicts
 from tracklog.ingester.ahead import Batches
 from tracklog.ingester.database import DEFAULT_URL, ENVIRONMENT_VARIABLE
-from tracklog.ingester.discover import watch
+from tracklog.ingester.discover import absence, watch
 from tracklog.ingester.errors import (
     DatabaseError,
     DatabaseRefusedError,
@@ -193,7 +193,7 @@ class Ingester:
         await self._store.prepare()
         await self._reload()
         for path in self._files.missing():
-            _log.warning("%s does not exist yet; waiting for it", path)
+            _log.warning("%s; waiting for one", absence(path))
 
     async def _outwait(
         self, work: Callable[[], Awaitable[object]], stop: asyncio.Event, *, at_first: bool = False

@@ -143,7 +143,7 @@ def test_a_path_that_is_not_there(care: Caretaker) -> None:
     """Who names it is told so; nothing was checked."""
     care.ingest()
     done = care.run("doctor", str(care.logs), "nowhere")
-    assert (3, "", True) == (done.exit_code, done.stdout, "there is no nowhere" in done.stderr)
+    assert (3, "", True) == (done.exit_code, done.stdout, "no file or directory nowhere" in done.stderr)
 
 
 def test_missing_numbers_are_named(care: Caretaker) -> None:

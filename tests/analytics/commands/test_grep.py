@@ -158,4 +158,4 @@ def test_wrong_usage(search: Searcher, arguments: tuple[str, ...], message: str)
 
 def test_a_path_that_is_not_there(search: Searcher) -> None:
     """It is named, with the exit code that says so."""
-    assert "there is no /nowhere" in search.run("grep", "a", "/nowhere", code=3).stderr
+    assert "there is no file or directory /nowhere" in search.run("grep", "a", "/nowhere", code=3).stderr

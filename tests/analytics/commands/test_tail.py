@@ -114,7 +114,7 @@ def test_without_a_database(tmp_path: Path) -> None:
 
 def test_what_is_not_there(search: Searcher) -> None:
     """A path that is not there is a mistake."""
-    assert "there is no nowhere" in search.run("tail", "nowhere", code=3).stderr
+    assert "there is no file or directory nowhere" in search.run("tail", "nowhere", code=3).stderr
 
 
 @pytest.fixture

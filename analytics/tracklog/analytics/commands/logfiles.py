@@ -32,13 +32,12 @@ def discovery_of(asked: Asked, known: Known, paths: Sequence[str]) -> "Discovery
     :raises SourceNotFoundError: One that is named is not there.
     """
     from tracklog.ingester.discover import Discovery
-    from tracklog.ingester.errors import SourceNotFoundError
 
     chosen = list(paths) or _followed(known)
     discovery = Discovery(chosen, complain, _database_file(asked))
-    if missing := discovery.missing():
-        if paths:
-            raise SourceNotFoundError(f"there is no {' and no '.join(missing)}")
+    if paths:
+        discovery.require()
+    elif missing := discovery.missing():
         discovery = Discovery([path for path in chosen if path not in missing], complain, _database_file(asked))
     return discovery
 
