@@ -17,7 +17,7 @@ from sqlalchemy.sql.selectable import CompoundSelect
 
 from tracklog.analytics.errors import StatementError
 from tracklog.analytics.record import Record
-from tracklog.ingester.database import is_unreachable
+from tracklog.ingester.database import is_unreachable, reason_of
 from tracklog.ingester.decode import name_of
 from tracklog.processors.ids import id_text
 
@@ -119,14 +119,6 @@ def _told() -> Iterator[None]:
         if reason == "interrupted" or (is_unreachable(error) and not is_write):
             raise
         raise StatementError(f"the database refuses the statement: {reason}") from error
-
-
-def reason_of(error: Exception) -> str:
-    """Give in a line what a driver says."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    reason = (str(cause) or type(cause).__name__).partition("\n")[0]
-    # The asyncpg dialect wraps the driver's message in its class.
-    return re.sub(r"^<class '[^']*'>: ", "", reason)
 
 
 def chunks(values: Iterable[T], size: int = _CHUNK) -> Iterator[Sequence[T]]:

@@ -16,17 +16,17 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from tracklog.analytics.query import Query, reason_of, run, run_async
+from tracklog.analytics.query import Query, run, run_async
 from tracklog.ingester.database import (
-    advice_on,
     asyncpg_arguments,
     database_url,
-    is_unreachable,
     open_reader,
     postgresql_engine,
+    reason_of,
     shown,
+    translation,
 )
-from tracklog.ingester.errors import DatabaseError, DatabaseUnreachableError, SchemaError
+from tracklog.ingester.errors import DatabaseError, SchemaError
 from tracklog.ingester.migrate import check
 
 if TYPE_CHECKING:
@@ -197,17 +197,11 @@ def translated(url: URL) -> Iterator[None]:
 
 def _translation(error: Exception, url: URL) -> DatabaseError:
     """Say in one line what the driver's error means for whoever asks."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     reason = reason_of(error)
-    state = str(getattr(cause, "sqlstate", None) or "")
+    state = str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
     if state in _MISSING_STATES or reason.startswith(_MISSING):
         return SchemaError(
             f"the database {shown(url)} has not the tables of this version ({reason}); "
             "`tracklog ingest` makes them in an empty database, `tracklog db upgrade` brings older ones up to date"
         )
-    if is_unreachable(error) or state[:2] in ("28", "3D") or "unable to open" in reason:
-        return DatabaseUnreachableError(
-            f"the database {shown(url)} cannot be reached: {reason}"
-            f"{advice_on(reason) or '; check that it runs and that the URL is right'}"
-        )
-    return DatabaseError(f"the database {shown(url)} could not answer: {reason}{advice_on(reason)}")
+    return translation(error, url) or DatabaseError(f"the database {shown(url)} refuses: {reason}")

@@ -386,21 +386,35 @@ async def transaction(engine: "AsyncEngine", *, reads: bool = False) -> "AsyncIt
     except TracklogError:
         raise
     except Exception as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        reason = str(cause) or type(cause).__name__
-        if is_conflict(error):
-            raise TransactionConflictError(
-                f"a transaction on {shown(engine.url)} gave way to another: {reason}"
-            ) from error
-        if is_refused(error):
-            raise _closed(engine.url, reason) from error
-        if is_unreachable(error):
-            raise DatabaseUnreachableError(
-                f"the database {shown(engine.url)} cannot be reached: {reason}"
-                f"{advice_on(reason) or '; check that it runs, and the URL'}"
-            ) from error
-        if is_about_rows(error):
-            raise RowsRefusedError(f"the database {shown(engine.url)} refuses: {reason}") from error
-        if isinstance(cause, sqlite3.Error) or hasattr(cause, "sqlstate"):
-            raise DatabaseError(f"the database {shown(engine.url)} refuses: {reason}{advice_on(reason)}") from error
-        raise
+        meant = translation(error, engine.url)
+        if meant is None:
+            raise
+        raise meant from error
+
+
+def translation(error: Exception, url: URL) -> DatabaseError | None:
+    """Say in one line what an error means for whoever uses a database; None if it is not of one."""
+    cause, reason = _cause(error), reason_of(error)
+    if is_conflict(error):
+        return TransactionConflictError(f"a transaction on {shown(url)} gave way to another: {reason}")
+    if is_refused(error):
+        return _closed(url, reason)
+    if is_unreachable(error):
+        advice = advice_on(reason) or "; check that it runs, and the URL"
+        return DatabaseUnreachableError(f"the database {shown(url)} cannot be reached: {reason}{advice}")
+    if is_about_rows(error):
+        return RowsRefusedError(f"the database {shown(url)} refuses: {reason}")
+    if isinstance(error, DBAPIError) or isinstance(cause, sqlite3.Error) or hasattr(cause, "sqlstate"):
+        return DatabaseError(f"the database {shown(url)} refuses: {reason}{advice_on(reason)}")
+    return None
+
+
+def reason_of(error: Exception) -> str:
+    """Give in a line what a driver says."""
+    reason = (str(_cause(error)) or type(_cause(error)).__name__).partition("\n")[0]
+    # The asyncpg dialect wraps the driver's message in its class.
+    return re.sub(r"^<class '[^']*'>: ", "", reason)
+
+
+def _cause(error: Exception) -> BaseException:
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error

@@ -18,13 +18,31 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import insert
 
+from conftest import PostgresServer
 from ingester import kept
 from ingester.lines import dumps, stamped
 from tracklog.analytics.commands.group import tracklog
 from tracklog.ingester import schema, sqlite
+from tracklog.ingester.database import database_url, shown
 from tracklog.ingester.store import Store
 
 GOOD = b'{"event":"hello","execution_id":"e1","agent_name":"A"}\n'
+
+ASKING = [
+    "ingest {} --once",
+    "list",
+    "show e1",
+    "why A",
+    "grep hello",
+    "doctor",
+    "verify {}",
+    "rebuild {}",
+    "quarantine list",
+    "prune --older-than 1d",
+    "db current",
+    "db upgrade",
+]
+"""Commands, in which {} is for the log files, that ask a database or write it."""
 
 
 class Caretaker:
@@ -276,6 +294,20 @@ def test_a_database_that_is_not_there(command: str, tmp_path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.parametrize("command", ASKING)
+def test_a_database_that_lets_nobody_in(command: str, tmp_path: Path, postgres_server: PostgresServer) -> None:
+    """All commands say it in the same words: of a server, and of a file that is no database."""
+    (logs := tmp_path / "a.jsonl").write_bytes(GOOD)
+    (junk := tmp_path / "junk.db").write_text("no database, but a long text " * 50, encoding="ascii")
+    for database, reason in (
+        (postgres_server.url("nothing_here"), 'database "nothing_here" does not exist; check the URL'),
+        (str(junk), "file is not a database; it is another sort of file; name another one"),
+    ):
+        done = Caretaker(database, logs).run(*command.format(logs).split(), "--db", database)
+        assert (done.exit_code, done.stdout) == (5, "")
+        assert done.stderr == f"tracklog: the database {shown(database_url(database))} lets nobody in: {reason}\n"
+
+
 @contextmanager
 def closed(directory: Path) -> Iterator[None]:
     """Let nobody enter a directory; root, whom nothing is forbidden, is somebody else meanwhile."""
@@ -288,22 +320,6 @@ def closed(directory: Path) -> Iterator[None]:
         if is_root:
             os.seteuid(0)
         directory.chmod(0o700)
-
-
-ASKING = [
-    "ingest {} --once",
-    "list",
-    "show e1",
-    "why A",
-    "grep hello",
-    "doctor",
-    "verify {}",
-    "rebuild {}",
-    "quarantine list",
-    "prune --older-than 1d",
-    "db current",
-    "db upgrade",
-]
 
 
 @pytest.mark.parametrize("command", ASKING)

@@ -108,6 +108,14 @@ def test_watch_what_was_called(database: str, logs: Path) -> None:
     ]
 
 
+def test_watch_waits_for_no_database_that_lets_nobody_in(tmp_path: Path) -> None:
+    """No ingester makes one of a file that is something else."""
+    (tmp_path / "junk.db").write_text("no database, but a long text " * 50, encoding="ascii")
+    watch = watching(f"sqlite:///{tmp_path / 'junk.db'}", "e1", "--wait", "--timeout", "60s")
+    _, complaint = watch.communicate(timeout=30)
+    assert (5, True) == (watch.returncode, b"lets nobody in" in complaint)
+
+
 def test_watch_waits_for_an_execution(database: str, tmp_path: Path) -> None:
     """With --wait not even the database need be there yet."""
     process = watching(database, "e1", "--wait", "--timeout", "60s")

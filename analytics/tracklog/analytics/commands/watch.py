@@ -22,7 +22,7 @@ from tracklog.analytics.commands.screen import Screen
 from tracklog.analytics.commands.text import as_json, one_line, safe
 from tracklog.analytics.errors import ExecutionNotFoundError
 from tracklog.analytics.record import Record
-from tracklog.ingester.errors import DatabaseError, DatabaseUnreachableError, SchemaError
+from tracklog.ingester.errors import DatabaseError, DatabaseRefusedError, DatabaseUnreachableError, SchemaError
 from tracklog.processors.states import ExecutionStatus
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ _VALUE: Final = 300
 """Columns of a message, and of each value beside it."""
 
 _WELL: Final = (ExecutionStatus.SUCCESS, ExecutionStatus.SKIPPED)
+
+
+_TO_COME: Final = (ExecutionNotFoundError, DatabaseUnreachableError, SchemaError)
 
 
 class _TooLongError(Exception):
@@ -76,8 +79,8 @@ def _resolved(
         try:
             return asked.resolve(analytics, prefix)
         except (ExecutionNotFoundError, DatabaseError) as error:
-            # An ingester that starts makes the database and its tables.
-            if not wait or not isinstance(error, ExecutionNotFoundError | DatabaseUnreachableError | SchemaError):
+            # An ingester that starts makes the database and its tables, but of what lets nobody in.
+            if not wait or not isinstance(error, _TO_COME) or isinstance(error, DatabaseRefusedError):
                 raise
             footer.show(Text(f"waiting for {safe(prefix)}", "dim"))
     raise _TooLongError
