@@ -1,5 +1,8 @@
 """Files and database compared."""
 
+import errno
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +127,26 @@ def test_an_execution_that_no_file_tells_of_is_found(database: str, logs: Path) 
     found = verified(database, logs).difference
     assert found is not None
     assert "f1" in found
+
+
+def test_the_second_database_goes_also_while_something_is_still_written(
+    database: str, logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread of the driver may make a file in the directory while that is removed: it is removed again."""
+    kept.ingest(database, logs)
+    (temporary := tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    refused = iter([OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))])
+    remove = shutil.rmtree
+
+    def once_in_vain(directory: str) -> None:
+        for error in refused:
+            raise error
+        remove(directory)
+
+    monkeypatch.setattr(shutil, "rmtree", once_in_vain)
+    assert verified(database, logs).difference is None
+    assert [] == list(temporary.iterdir())
 
 
 def test_a_path_must_exist(database: str, logs: Path) -> None:

@@ -1,17 +1,28 @@
 """A second database, made of the files alone: `verify` compares with it, `rebuild` takes it over."""
 
+import asyncio
 import contextlib
+import logging
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tracklog.ingester.ahead import Batches
 from tracklog.ingester.files import Files
 from tracklog.ingester.fold import Rows
 from tracklog.ingester.sources import Checkpoint, Portion, Source
 from tracklog.ingester.store import Store
+
+_log = logging.getLogger("tracklog.ingester")
+
+_REMOVE_SECONDS: Final = 5.0
+"""What a thread was asked for last, a batch or a statement, ends within that."""
+
+_AGAIN_SECONDS: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +55,41 @@ async def shadow(store: Store, paths: Sequence[str], progress: Progress | None =
 
     :raises SourceNotFoundError: One of the paths does not exist.
     """
-    with tempfile.TemporaryDirectory(prefix="tracklog-") as directory:
-        other = Store(os.path.join(directory, "shadow.db"), store.host)
-        files = Files(store.host, paths, keep=lambda _source: False, database=store.file)
+    directory = tempfile.mkdtemp(prefix="tracklog-")
+    try:
+        async with _made(os.path.join(directory, "shadow.db"), store, paths, progress) as one:
+            yield one
+    finally:
+        await _remove(directory)
+
+
+@contextlib.asynccontextmanager
+async def _made(path: str, store: Store, paths: Sequence[str], progress: Progress | None) -> AsyncIterator[Shadow]:
+    other = Store(path, store.host)
+    files = Files(store.host, paths, keep=lambda _source: False, database=store.file)
+    try:
+        files.require()
+        await other.prepare()
+        # Before the files are read: a line before these positions is in the database, whatever is logged meanwhile.
+        known = await store.checkpoints(files.inodes())
+        await _read(files, known, other, progress)
+        yield Shadow(other, {one.source_id: one.position for one in known.values()}, files.unreadable)
+    finally:
+        files.close()
+        await other.close()
+
+
+async def _remove(directory: str) -> None:
+    """Remove a directory, into which a thread of the driver may still write what was asked of it and given up."""
+    deadline = time.monotonic() + _REMOVE_SECONDS
+    while os.path.exists(directory):
         try:
-            files.require()
-            await other.prepare()
-            # Before the files are read: a line before these positions is in the database, whatever is logged meanwhile.
-            known = await store.checkpoints(files.inodes())
-            await _read(files, known, other, progress)
-            yield Shadow(other, {one.source_id: one.position for one in known.values()}, files.unreadable)
-        finally:
-            files.close()
-            await other.close()
+            shutil.rmtree(directory)
+        except OSError as error:
+            if time.monotonic() > deadline:
+                _log.warning("cannot remove %s: %s", directory, error.strerror or error)
+                return
+            await asyncio.sleep(_AGAIN_SECONDS)
 
 
 async def _read(
