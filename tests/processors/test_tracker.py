@@ -14,6 +14,7 @@ import structlog
 from processors.written import kinds, lines, of_kind
 from tracklog.processors import (
     AgentTrackerFactory,
+    BaseAgent,
     ExecutionLog,
     ExecutionStage,
     ExecutionTracker,
@@ -354,6 +355,25 @@ def test_a_tracker_without_an_id_of_its_own_parent_is_a_child_of_what_is_around(
         pass
     started = of_kind(logs, "execution.started")[1]
     assert (outer.execution_id, "v", 1) == (started["parent_execution_id"], started["vault_id"], started["depth"])
+
+
+def test_data_of_an_event_may_have_any_key(logs: Path) -> None:
+    """Also those that parameters are named by; and the message may be named."""
+
+    class Agent(BaseAgent):
+        def run(self) -> None:
+            with self.create_tracker().track_execution() as tracker:
+                for log in (self, tracker):
+                    log.log_event("event", message="other", self="s", agent_name="B", data={"a": 1}, execution_id="x")
+                    log.log_event(message="named", level="warning", count=1)
+
+    Agent().run()
+    first, named, *others = (entry for entry in lines(logs) if "kind" not in entry)
+    assert ("event", "other", "s", {"a": 1}) == tuple(first[key] for key in ("event", "message", "self", "data"))
+    assert ("named", "warning", 1) == tuple(named[key] for key in ("event", "level", "count"))
+    assert "message" not in named
+    assert [first["event"], named["event"]] == [entry["event"] for entry in others]
+    assert 1 == len({entry["execution_id"] for entry in (first, named, *others)})
 
 
 @pytest.mark.parametrize("level", ["debug", "INFO", "warn", "critical", "exception", 10, "loud", None])

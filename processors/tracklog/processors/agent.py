@@ -41,8 +41,8 @@ class BaseAgent:
         """Say whether the agent is concerned, how sure it is (0 to 1), and why; to be overridden."""
         return True, 1.0, "responds to everything"
 
-    def log_event(self, message: str, level: str = "info", **data: Any) -> Done[None]:
-        """Log an event on the execution that is current; may be awaited or not."""
+    def log_event(self, message: str | None = None, /, level: str = "info", **data: Any) -> Done[None]:
+        """Log an event on the execution that is current; may be awaited or not. See `ExecutionTracker.log_event`."""
         if self.enable_tracking:
             log_event(self.agent_name or type(self).__name__, message, level, data)
         return Done(None)

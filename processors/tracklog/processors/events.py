@@ -15,10 +15,11 @@ _SYNONYMS: Final[Mapping[str, str]] = {"warn": "warning", "fatal": "critical"}
 
 
 def log_event(
-    agent_name: str, message: str, level: str | int, data: Mapping[str, Any], *, execution_id: str | None = None
+    agent_name: str, message: str | None, level: str | int, data: Mapping[str, Any], *, execution_id: str | None = None
 ) -> None:
     """Log an event through structlog; if no `ExecutionLog` there wrote it, as for a level that is off, write it here.
 
+    :param message: What happened; None where `data` has it under this name.
     :param execution_id: The execution it belongs to, by default the current one.
     """
     try:
@@ -29,6 +30,8 @@ def log_event(
             execution_id = run.execution_id if run is not None else None
         # A key of the caller's that is the event's own gives way, and is kept.
         fields = {f"{key}_" if key in ("event", "level") else key: value for key, value in data.items()}
+        if message is None:
+            message = fields.pop("message", None)
         if known is None:
             fields["level_"] = level
         fields["agent_name"] = agent_name

@@ -204,8 +204,8 @@ class ExecutionTracker:
             run.set_output(output)
         return Done(None)
 
-    def log_event(self, message: str, level: str = "info", **data: Any) -> Done[None]:
-        """Log an event on the tracked execution."""
+    def log_event(self, message: str | None = None, /, level: str = "info", **data: Any) -> Done[None]:
+        """Log an event on the tracked execution; `message` may be named, and beside one any key may be data."""
         if (run := self._run()) is not None:
             log_event(self.agent_name, message, level, data, execution_id=run.execution_id)
         return Done(None)
