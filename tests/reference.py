@@ -19,7 +19,11 @@ PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
 _AGENTS_VARIABLES = (
     (LOG_DIR_VARIABLE, "Where the lines of executions and trackers go in a program that set up no log itself."),
     (SERVICE_VARIABLE, "The program's name in the names of its files; by default the script's."),
-    (CONTEXT_VARIABLE, "The execution that a process was started by: `inject()` gives it, a child reads it."),
+    (
+        CONTEXT_VARIABLE,
+        "The execution that a process was started by: `inject(env, env=True)` puts it there, and"
+        " `with extract(os.environ):` in the child makes it the parent of what runs inside.",
+    ),
 )
 
 

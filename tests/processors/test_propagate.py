@@ -75,18 +75,22 @@ def test_the_environment_has_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_program_is_a_child(logs: Path) -> None:
-    """With the environment that was made for it."""
+    """With the environment that was made for it, where it takes the parent from there."""
     program = """
 import os, sys
 from tracklog.processors import ExecutionLog, execution, extract
 ExecutionLog(sys.argv[1])
+with execution("Alone"):
+    pass
 with extract(os.environ), execution("Child"):
     pass
 """
     with execution("Parent", conversation_id="c") as run:
         done = run_program(program, logs, **inject(env=True))
     assert (done.stderr, done.returncode) == ("", 0)
-    child = next(entry for entry in of_kind(logs, "execution.started") if entry["agent_name"] == "Child")
+    started = {entry["agent_name"]: entry for entry in of_kind(logs, "execution.started")}
+    child = started["Child"]
+    assert "parent_execution_id" not in started["Alone"]
     assert (run.execution_id, run.execution_id, 1, "c") == tuple(
         child[key] for key in ("parent_execution_id", "root_execution_id", "depth", "conversation_id")
     )
