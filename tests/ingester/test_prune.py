@@ -57,11 +57,27 @@ def test_its_age_is_that_of_its_last_line(database: str, logs: Path) -> None:
     assert ["a1", "b1", "b2", "f1"] == ids(database)
 
 
-def test_what_has_no_time_has_no_age(database: str, logs: Path) -> None:
-    """Lines without a timestamp are never old."""
+def test_what_has_no_time_is_as_old_as_the_last_reading_of_its_file(database: str, logs: Path) -> None:
+    """Of all the files that have lines of it, however much else is old."""
+    (logs / "other.log").write_bytes(b'{"event":"hello again","execution_id":"f1"}\n')
     kept.ingest(database, logs)
-    pruned(database, dt.datetime(2100, 1, 1, tzinfo=dt.UTC))
+    month = dt.timedelta(days=30)
+    now = dt.datetime.now(dt.UTC)
+    kept.change(database, "tracklog_sources", "path", str(logs / "foreign.log"), read_at=now - 2 * month)
+    assert 5 == pruned(database, now - month)
     assert ["f1"] == ids(database)
+    kept.change(database, "tracklog_sources", "path", str(logs / "other.log"), read_at=now - 2 * month)
+    assert (1, 0) == (pruned(database, now - month), pruned(database, now - month))
+    kept.ingest(database, logs)
+    assert [] == ids(database)
+
+
+def test_it_goes_in_steps(database: str, logs: Path) -> None:
+    """None holds more than it was told, and the last one nothing."""
+    kept.ingest(database, logs)
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
+    steps = [kept.with_store(database, lambda store: prune(store, later, limit=4)) for _ in range(3)]
+    assert [4, 2, 0] == steps
 
 
 @pytest.mark.parametrize("late", ["read", "mended"])

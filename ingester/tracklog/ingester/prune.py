@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracklog.ingester import bulk, schema
@@ -24,24 +24,17 @@ _TABLES: Final = (
 async def prune(store: Store, before: dt.datetime, *, limit: int = _PER_STEP) -> int:
     """Remove some of the executions whose last line is older than a time, whatever became of them.
 
-    Their ids are kept, and lines of theirs are passed over from then on; their share of the rollups goes with them.
+    Lines without a time are as old as the last reading of their file. The ids of what is removed are kept, and lines of
+    theirs are passed over from then on; their share of the rollups goes with them.
 
     :returns: How many were removed; 0 when none is left.
     """
     now = dt.datetime.now(dt.UTC)
     table = schema.agent_executions
-    last_line = before.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    old = (
-        select(table.c.execution_id)
-        # What began later has no older line; the index is on the beginning. A line without a time has no age.
-        .where(table.c.created_at < before, table.c.last_key < last_line)
-        .order_by(table.c.created_at, table.c.execution_id)
-        .limit(limit)
-    )
     async with store.transaction() as connection:
         await limit_waiting(connection)
         await be_alone(connection)  # A batch that looked up what was pruned before could bring back what is pruned now.
-        ids = sorted((await connection.scalars(old)).all())
+        ids = sorted(await _old(connection, before.astimezone(dt.UTC), limit))
         await bulk.insert(
             connection,
             schema.tracklog_purged,
@@ -63,6 +56,22 @@ async def prune(store: Store, before: dt.datetime, *, limit: int = _PER_STEP) ->
         await mark_windows(connection, ids, store.host, now)
         await delete_executions(connection, ids)
     return len(ids)
+
+
+async def _old(connection: AsyncConnection, before: dt.datetime, limit: int) -> list[str]:
+    table, logs, sources = schema.agent_executions.c, schema.agent_execution_logs.c, schema.tracklog_sources.c
+    timed = (
+        select(table.execution_id)
+        # What began later has no older line; the index is on the beginning.
+        .where(table.created_at < before, table.last_key < before.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+        .order_by(table.created_at, table.execution_id)
+    )
+    read_since = exists().where(
+        logs.execution_id == table.execution_id, logs.source_id == sources.source_id, sources.read_at >= before
+    )
+    timeless = select(table.execution_id).where(table.created_at.is_(None), ~read_since).order_by(table.execution_id)
+    ids = [*await connection.scalars(timed.limit(limit))]
+    return ids if len(ids) == limit else [*ids, *await connection.scalars(timeless.limit(limit - len(ids)))]
 
 
 async def delete_executions(connection: AsyncConnection, ids: Sequence[str]) -> None:

@@ -22,7 +22,8 @@ from tracklog.ingester.store import Store
 def command(asked: Asked, older_than: float) -> None:
     """Remove executions whose last line is old, with all that belongs to them.
 
-    They do not come back when their log files are read again. No log file is touched.
+    They do not come back when their log files are read again. No log file is touched. Lines without a time are as old
+    as the last reading of their file.
     """
     before = dt.datetime.now(dt.UTC) - dt.timedelta(milliseconds=older_than)
 
