@@ -171,6 +171,43 @@ def test_an_answer_to_a_full_disk(tmp_path: Path, command: str) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a disk that is always full")
+def test_a_file_on_a_full_disk(tmp_path: Path) -> None:
+    """It is named."""
+    stored = Stored(f"sqlite:///{tmp_path / 'x.db'}")
+    stored.executions({"execution_id": "e1"})
+    done = tracklog("export", "e1", "-o", "/dev/full", "--db", stored.url)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "tracklog: /dev/full cannot be written: No space left on device; make room, or write elsewhere\n"
+    )
+
+
+def test_an_error_of_the_system_where_nobody_reads() -> None:
+    """It is one line, also where the shell has closed what an answer would go to."""
+    code = """
+from tracklog.analytics.cli import main
+from tracklog.analytics.commands import settings
+
+def fail(_name):
+    raise OSError(5, "Input/output error")
+
+settings.setting = fail
+main()
+"""
+    done = subprocess.run(
+        ["sh", "-c", '"$0" -c "$1" list >&-', sys.executable, code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (1, "tracklog: what is asked for cannot be read or written: Input/output error\n") == (
+        done.returncode,
+        done.stderr,
+    )
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a disk that is always full")
 @pytest.mark.parametrize(
     ("command", "code"), [("list", 0), ("list --db /nowhere/x.db", 5), ("list --unknown", 2), ("ingest --once {}", 0)]
 )

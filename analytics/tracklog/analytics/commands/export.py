@@ -60,7 +60,7 @@ def _write(path: Path, chunks: Iterator[bytes]) -> int:
         with path.open("wb") as file:
             return sum(file.write(chunk) for chunk in itertools.chain([first], chunks))
     except OSError as error:
-        raise click.FileError(str(path), error.strerror or str(error)) from error
+        raise OSError(error.errno, error.strerror, str(path)) from error  # Of a full disk it has no name.
 
 
 def _written(analytics: "ExecutionAnalytics", ids: list[str], form: str, *, alone: bool) -> Iterator[bytes]:

@@ -101,7 +101,7 @@ class LazyGroup(click.Group):
         """Run the command; errors become messages and exit codes."""
         try:
             answer = super().invoke(ctx)
-            if sys.stdout is not None:  # As it is where the shell has closed it.
+            if sys.stdout is not None:
                 sys.stdout.flush()
         except click.exceptions.Exit:
             raise
@@ -140,8 +140,9 @@ class LazyGroup(click.Group):
 
 def _forget_output() -> None:
     """Keep what is still buffered from failing again when the process ends."""
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if sys.stdout is not None:  # As it is where the shell has closed it.
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refusal_of(error: OSError) -> Failure:
