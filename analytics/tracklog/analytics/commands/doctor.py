@@ -22,7 +22,6 @@ from tracklog.analytics.record import Record
 from tracklog.ingester.backlog import Backlog, backlog, wait
 from tracklog.ingester.database import database_url, shown
 from tracklog.ingester.discover import Discovery
-from tracklog.ingester.errors import SourceNotFoundError
 from tracklog.ingester.presence import host_name, noted_paths
 from tracklog.ingester.store import Store
 
@@ -62,8 +61,7 @@ def command(context: click.Context, asked: Asked, paths: tuple[str, ...], host: 
         following = any(one.host == here and not one.stopped and not one.stale for one in ingestion.hosts)
 
         async def look(store: Store) -> Backlog | None:
-            if missing := Discovery(paths, complain).missing():
-                raise SourceNotFoundError(f"there is no {' and no '.join(missing)}")
+            Discovery(paths, complain).require()
             looked_at = list(paths) or await noted_paths(store)
             if not looked_at:
                 return None
