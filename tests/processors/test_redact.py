@@ -60,10 +60,65 @@ def test_a_key_that_does_not_is_kept(key: str) -> None:
     assert {key: "value"} == redacted({key: "value"})
 
 
-@pytest.mark.parametrize("value", ["text", 5, 1.5, True, ["a"], {"a": {"b": 1}}, ""])
+@pytest.mark.parametrize("value", ["text", 5, 1.5, ["a"], {"a": {"b": 1}}, ""])
 def test_any_value_is_redacted_but_none(value: Any) -> None:
     """A secret may be anything; that there is none is no secret."""
     assert {"token": REDACTED, "secret": None} == redacted({"token": value, "secret": None})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"has_password": True, "requires_token": False, "nested": [{"has_api_key": True}], "pairs": [["secret", True]]},
+        {"time_to_first_token": 0.31, "cost_per_token": 1e-5, "maxToken": 512, "last_token": -1},
+        {"eos_token": "</s>", "pad_token": 0, "nextPageToken": "CAUQAA", "args": '{"page_token": "CAUQAA"}'},
+        {"content": [{"token": "Hello", "logprob": -0.31, "top_logprobs": [{"token": "Hi", "logprob": -1.5}]}]},
+        {"properties": {"password": {"type": "string", "description": "the user's"}, "user": {"type": "string"}}},
+        {"properties": {"token": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None}}},
+        {"parameters": {"properties": {"secret": {"type": "OBJECT", "properties": {"password": {"$ref": "#/a"}}}}}},
+        {"event": "time_to_first_token=0.31s cost_per_token='1e-05' has_password=True token=None"},
+        {"event": "first\neos_token=</s>&page_token=CAUQAA"},
+        {"event": "{'eos_token': '</s>', 'has_password': 'false'}"},
+        {"event": "model sk-estimator-random-forest-v2 of sk-learn-contrib-extras-2024"},
+    ],
+    ids=str,
+)
+def test_what_only_sounds_like_a_secret_is_kept(fields: dict[str, Any]) -> None:
+    """That there is a secret, measures, pieces of text, places in a list, and what describes a tool are none."""
+    assert fields == redacted(fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"password": 1234, "pin_secret": 0.5, "token": 123456}, ["password", "pin_secret", "token"]),
+        ({"max_password": 12, "first_secret": 3}, ["max_password", "first_secret"]),
+        ({"first_token": "abc"}, ["first_token"]),
+        ({"token": "abc", "log": -1}, ["token"]),
+        ({"password": "abc", "logprob": -1}, ["password"]),
+        ({"token": {"type": "bearer", "value": "abc"}}, ["token"]),
+        ({"token": {"type": "string", "value": "abc"}}, ["token"]),
+        ({"token": {"description": "abc"}}, ["token"]),
+        ({"token": {"type": [{}]}}, ["token"]),
+    ],
+    ids=str,
+)
+def test_what_a_secret_may_be_is_redacted(fields: dict[str, Any], expected: list[str]) -> None:
+    """A number under the name of a password is one, and an object that is no schema holds one."""
+    assert fields | dict.fromkeys(expected, REDACTED) == redacted(fields)
+
+
+def test_the_values_in_a_schema_of_a_secret_are_redacted() -> None:
+    """What a tool takes by default, and the examples it gives, may be secrets."""
+    schema = {"type": "string", "title": "Password", "default": "a", "enum": ["b", None], "const": {"c": "d"}}
+    cleaned = {**schema, "default": REDACTED, "enum": [REDACTED, None], "const": {"c": REDACTED}}
+    assert {"properties": {"password": cleaned}} == redacted({"properties": {"password": schema}})
+
+
+def test_a_number_that_a_text_assigns_to_a_password_is_redacted() -> None:
+    """Only measures are kept."""
+    expected = {"event": f"password={REDACTED} first_password={REDACTED} max_token={REDACTED}"}
+    assert expected == redacted({"event": "password=1234 first_password=5 max_token=abc"})
 
 
 def test_a_nested_secret_is_redacted() -> None:
@@ -202,6 +257,14 @@ def test_own_words_are_redacted_too() -> None:
     fields = {"ssn": "1", "PatientName": "x", "пароль": "y", "ПАРОЛЬ": "z", "name": "kept"}
     expected = dict.fromkeys(fields, REDACTED) | {"name": "kept"}
     assert expected == redacted(fields, "ssn", "patient_name", "пароль")
+
+
+def test_a_word_is_taken_away_by_a_dash() -> None:
+    """Also ours, in keys and in texts; of several that a key ends in, the longest decides, or else the last."""
+    fields = {"cookie": "a", "refresh_token": "b", "device_token": "c", "page_token": "d", "event": "token=e; secret=f"}
+    expected = {**fields, "device_token": REDACTED, "page_token": REDACTED, "event": f"token=e; secret={REDACTED}"}
+    assert expected == redacted(fields, "-cookie", "-token", "device_token", "page_token", "-refresh_token")
+    assert {"ssn": "1"} == redacted({"ssn": "1"}, "ssn", "-ssn")
 
 
 def test_words_must_be_words() -> None:

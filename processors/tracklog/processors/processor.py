@@ -62,7 +62,7 @@ class ExecutionLog:
 
     :param log_dir: The directory of the log files; made when there is something to write.
     :param service: The program's name, part of the files' names; by default TRACKLOG_SERVICE, else the script's name.
-    :param redact: More words; a key that ends in one of them holds a secret.
+    :param redact: More words; a key that ends in one of them holds a secret, or none, if there is a `-` before it.
     :param max_bytes: The size at which a file is followed by the next.
     :param max_age: The age, in seconds, at which it is.
     :param durability: `flush`: a line survives its process; `fsync`: also a power cut.

@@ -1,24 +1,17 @@
 """Keep secrets off the disk: values under telling keys, and values that look like credentials."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import orjson
 
 from tracklog.processors.credentials import MARKS as CREDENTIAL_MARKS
 from tracklog.processors.credentials import NAMES, without_credentials
-
-KEY_WORDS: Final = (
-    *("api_key", "apikey", "access_key", "private_key", "secret_key", "authorization"),
-    *("password", "passwd", "pgpassword", "token", "secret", "cookie"),
-)
-"""A key whose last word is one of these holds a secret: `access_token` does, `tokens_used` does not."""
+from tracklog.processors.keys import SecretKeys
+from tracklog.processors.schema import EXAMPLES, is_schema
 
 REDACTED: Final = "[redacted]"
-
-_CASE_CHANGE: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_NO_WORD: Final = re.compile(r"[\W_]+")
 
 _REMEMBERED_KEYS: Final = 4096
 """Keys are few and come again; but where keys are data, they must not fill the memory."""
@@ -33,6 +26,8 @@ _LONGEST_TEXT: Final = 1 << 14
 _LONGEST_LINE: Final = 1 << 18
 """A longer line is looked through as it is."""
 
+_PROBABILITIES: Final = frozenset(("logprob", "log_probability", "logProbability"))
+
 _NO_TEXT: Final = frozenset((int, float, bool, type(None)))
 
 _LONGEST_KEY: Final = 256
@@ -45,26 +40,24 @@ class Redactor:
     >>> Redactor(("ssn",))(b'{"access_token":"abc","tokens_used":3,"ssn":{"a":1},"url":"https://me:pw@host/"}')
     b'{"access_token":"[redacted]","tokens_used":3,"ssn":"[redacted]","url":"https://[redacted]@host/"}'
 
-    :param words: More words that a key may end in.
+    :param words: More words that a key may end in; with a `-` before it, one that is no secret's.
     :raises ValueError: A word has no letter or digit.
     """
 
     def __init__(self, words: Iterable[str] = ()) -> None:
         if isinstance(words, str):
             raise TypeError("redact takes words, not one text")
-        self._words = frozenset("_".join(_words_of(word)) for word in (*KEY_WORDS, *words))
-        if "" in self._words:
-            raise ValueError("a word of redact has no letter or digit")
+        self._secret = SecretKeys(words)
+        self._is_secret = self._secret.is_secret
         # Few lines have such a word at all, and of those few have it at the end of a key: only they are looked into.
-        last = {word.rpartition("_")[2] for word in self._words}
+        last = self._secret.last_words
         marks = last.union(NAMES)
         self._marks = tuple(
             mark for mark in sorted(marks) if not any(other in mark for other in marks if other != mark)
         )
         # In a text that is itself JSON, the quotes are behind backslashes; in a list of pairs, a comma follows.
-        words = "|".join(re.escape(word) for word in sorted(last))
-        self._key = re.compile(rf'(?:{words})[^\w"\\]{{0,8}}\\{{0,7}}"\s{{0,8}}[:,]')
-        self._known: dict[str, bool] = {}
+        ends = "|".join(re.escape(word) for word in sorted(last))
+        self._key = re.compile(rf'(?:{ends})[^\w"\\]{{0,8}}\\{{0,7}}"\s{{0,8}}[:,]')
         self._every_mark = (*self._marks, *CREDENTIAL_MARKS)
         self._keys: set[str] = set()
         """Keys that are known to name no secret, and to be none."""
@@ -158,32 +151,44 @@ class Redactor:
             if mark in lower:
                 break
         else:
-            return without_credentials(line, lower, named=False)
+            return without_credentials(line, lower)
         if self._key.search(lower) is not None:
             fields = orjson.loads(line)
             cleaned = self._without_secrets(fields, in_list=False)
             if cleaned is not fields:
                 line = orjson.dumps(cleaned)
-        return without_credentials(line, lower)
+        return without_credentials(line, lower, self._secret.keeps_text)
 
     def _without_secrets(self, value: Any, *, in_list: bool) -> Any:
         """Give the value without its secrets; the same object, if it has none."""
         if isinstance(value, dict):
-            cleaned = {key: self._field(key, item) for key, item in value.items()}
-            return cleaned if any(cleaned[key] is not value[key] for key in value) else value
+            return _members(value, self._field)
         if isinstance(value, list):
             if in_list and len(value) == 2 and isinstance(value[0], str) and self._is_secret(value[0]):
-                return [value[0], None if value[1] is None else REDACTED]  # Headers are often lists of pairs.
-            items = [self._without_secrets(item, in_list=True) for item in value]
-            return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+                return _same_or_new(
+                    value, [value[0], self._field(value[0], value[1], {})]
+                )  # Headers are often lists of pairs.
+            items = []
+            for item in value:
+                items.append(self._without_secrets(item, in_list=True))  # noqa: PERF401 -- a comprehension is a frame.
+            return _same_or_new(value, items)
         if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
             return self._json_without_secrets(value)
         return value
 
-    def _field(self, key: str, value: Any) -> Any:
-        if value is not None and self._is_secret(key):
-            return REDACTED
-        return self._without_secrets(value, in_list=False)
+    def _field(self, key: str, value: Any, beside: Mapping[str, Any]) -> Any:
+        if not self._is_secret(key):
+            return self._without_secrets(value, in_list=False)
+        if self._secret.keeps(key, value):
+            return value
+        if isinstance(value, dict) and is_schema(value):
+            return _members(value, self._part_of_schema)
+        if key == "token" and isinstance(value, str) and not _PROBABILITIES.isdisjoint(beside):
+            return value  # A piece of text, and how likely a model found it.
+        return REDACTED
+
+    def _part_of_schema(self, key: str, value: Any, _beside: Mapping[str, Any]) -> Any:
+        return _without_texts(value) if key in EXAMPLES else self._without_secrets(value, in_list=False)
 
     def _json_without_secrets(self, text: str) -> str:
         """Look into a text that is JSON, as the arguments of a model's tool calls are."""
@@ -196,20 +201,23 @@ class Redactor:
         except Exception:  # noqa: BLE001
             return text  # No JSON after all, or too deep: the patterns of credentials see it still.
 
-    def _is_secret(self, key: str) -> bool:
-        known = self._known.get(key)
-        if known is None:
-            words = _words_of(key[-_LONGEST_KEY:])
-            known = any("_".join(words[start:]) in self._words for start in range(len(words)))
-            if len(self._known) < _REMEMBERED_KEYS and len(key) <= _LONGEST_KEY:
-                self._known[key] = known
-        return known
+
+def _members(value: dict[str, Any], change: Callable[[str, Any, Mapping[str, Any]], Any]) -> dict[str, Any]:
+    """Give an object with each member changed; the same one, if none is."""
+    changed = {}
+    for key, item in value.items():
+        changed[key] = change(key, item, value)
+    return changed if any(changed[key] is not value[key] for key in value) else value
 
 
-def _words_of(key: str) -> list[str]:
-    """Split a key into its words.
+def _same_or_new(value: list[Any], items: list[Any]) -> list[Any]:
+    return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
 
-    >>> _words_of("OPENAI_API_KEY"), _words_of("Set-Cookie"), _words_of("apiKey"), _words_of("tokens_used")
-    (['openai', 'api', 'key'], ['set', 'cookie'], ['api', 'key'], ['tokens', 'used'])
-    """
-    return [word for word in _NO_WORD.split(_CASE_CHANGE.sub("_", key).lower()) if word]
+
+def _without_texts(value: Any) -> Any:
+    """Give a value that is secret with the shape it has; whether there is one, or may be, is none."""
+    if value is None or value is True or value is False:
+        return value
+    if isinstance(value, dict):
+        return _members(value, lambda _key, item, _beside: _without_texts(item))
+    return _same_or_new(value, [*map(_without_texts, value)]) if isinstance(value, list) else REDACTED
