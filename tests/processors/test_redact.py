@@ -45,6 +45,20 @@ def redacted(fields: Any, *words: str) -> Any:
         "Cookie",
         "Set-Cookie",
         "password?",
+        "password1",
+        "password_",
+        "OPENAI_API_KEY_2",
+        "token2",
+        "api_keys",
+        "passwords",
+        "secrets",
+        "cookies",
+        "refreshTokens",
+        "openai_key",
+        "passphrase",
+        "pwd",
+        "basic_auth",
+        "credentials",
     ],
 )
 def test_a_key_that_ends_in_a_telling_word_is_redacted(key: str) -> None:
@@ -53,7 +67,11 @@ def test_a_key_that_ends_in_a_telling_word_is_redacted(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["tokens_used", "max_tokens", "monkey", "token_count", "passwords_changed", "secretary", "keys", "api"]
+    "key",
+    [
+        *("tokens_used", "max_tokens", "monkey", "token_count", "passwords_changed", "secretary", "keys", "api"),
+        *("author", "authenticated", "auth_type", "oauth", "auth0", "cache_key", "cookies2024_count", "5", "tokens"),
+    ],
 )
 def test_a_key_that_does_not_is_kept(key: str) -> None:
     """A word elsewhere in a key does not tell."""
@@ -71,6 +89,9 @@ def test_any_value_is_redacted_but_none(value: Any) -> None:
     [
         {"has_password": True, "requires_token": False, "nested": [{"has_api_key": True}], "pairs": [["secret", True]]},
         {"time_to_first_token": 0.31, "cost_per_token": 1e-5, "maxToken": 512, "last_token": -1},
+        {"api_keys": 3, "secrets": 0, "AuthTokens": 2, "auth": True},
+        {"PWD": "/home/me", "OLDPWD": "/", "event": "PWD=/home/me"},
+        {"argv": ["--has-password", "true", "--eos-token", "</s>", "--max-token", "5", "--token", "--verbose"]},
         {"eos_token": "</s>", "pad_token": 0, "nextPageToken": "CAUQAA", "args": '{"page_token": "CAUQAA"}'},
         {"content": [{"token": "Hello", "logprob": -0.31, "top_logprobs": [{"token": "Hi", "logprob": -1.5}]}]},
         {"properties": {"password": {"type": "string", "description": "the user's"}, "user": {"type": "string"}}},
@@ -94,6 +115,8 @@ def test_what_only_sounds_like_a_secret_is_kept(fields: dict[str, Any]) -> None:
         ({"password": 1234, "pin_secret": 0.5, "token": 123456}, ["password", "pin_secret", "token"]),
         ({"max_password": 12, "first_secret": 3}, ["max_password", "first_secret"]),
         ({"first_token": "abc"}, ["first_token"]),
+        ({"pwd": "/home/me/x", "db_pwd": "/x", "passwords": [1234]}, ["db_pwd", "passwords"]),
+        ({"auth": ["me", "abc"], "credential": "abc", "auth_2": 5}, ["auth", "credential", "auth_2"]),
         ({"token": "abc", "log": -1}, ["token"]),
         ({"password": "abc", "logprob": -1}, ["password"]),
         ({"token": {"type": "bearer", "value": "abc"}}, ["token"]),
@@ -130,6 +153,39 @@ def test_a_nested_secret_is_redacted() -> None:
         "n": 1,
     }
     assert {"request": expected} == redacted({"request": request})
+
+
+def test_an_object_of_credentials_keeps_its_shape() -> None:
+    """Whatever it holds is a secret, under whichever key."""
+    credentials = {"user": "me", "pass": "x", "pin": 1, "mfa": True, "old": [{"pass": "y"}], "expires": None}
+    expected = {"user": REDACTED, "pass": REDACTED, "pin": REDACTED, "mfa": True, "old": [{"pass": REDACTED}]}
+    cleaned = redacted({"credentials": credentials, "auth": {}, "credentials_path": "/x"})
+    assert {"credentials": {**expected, "expires": None}, "auth": {}, "credentials_path": "/x"} == cleaned
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "--api-key", "abc", "-v", "--password", "hunter"], ["run", "--api-key", 0, "-v", "--password", 0]),
+        (["-token", "abc", "def"], ["-token", 0, "def"]),
+        (["--token"], ["--token"]),
+        (["password", "--token", 5, "--secret", None], ["password", "--token", 5, "--secret", None]),
+        ([["--api-key", "abc"]], [["--api-key", 0]]),
+    ],
+    ids=str,
+)
+def test_arguments_of_a_command_line_are_redacted(arguments: list[Any], expected: list[Any]) -> None:
+    """What follows an option that is named like a secret; also where the line was seen without it before."""
+
+    def filled(value: Any) -> Any:
+        return [*map(filled, value)] if isinstance(value, list) else REDACTED if value == 0 else value
+
+    redactor = Redactor()
+    fields: dict[str, Any] = {"argv": ["--api-key", "--token", "-token", "--password", "--secret"]}
+    redactor.redacted(fields, orjson.dumps(fields))
+    fields = {"argv": arguments, "text": orjson.dumps(arguments).decode()}
+    cleaned = orjson.loads(redactor.redacted(fields, orjson.dumps(fields)))
+    assert filled(expected) == cleaned["argv"] == orjson.loads(cleaned["text"])
 
 
 def test_headers_that_are_pairs_are_redacted() -> None:
@@ -177,6 +233,17 @@ def test_a_text_of_json_without_secrets_is_the_same() -> None:
         "postgresql://me:p@hunter2@host/db",
         "postgresql://me:pa/hunter2@host/db",
         "line\npassword=hunter2\nline",
+        "OPENAI_KEY=hunter2 PASSWORD_2=hunter2 token1=hunter2 passphrase=hunter2",
+        "Driver={SQL Server};Uid=me;Pwd=hunter2;",
+        "AccountName=me;AccountKey=hunter2/Zq==;EndpointSuffix=x",
+        "login --user me --password hunter2 --verbose",
+        "first\n--db-password 'hunter2'",
+        """["login", "--password", "hunter2", """,
+        "['login', '--password', 'hunter2']",
+        "api_key: hunter2hunter2",
+        "Cookie: a=1; session=hunter2; b=3",
+        "> Cookie: session=hunter2\n> Accept: */*",
+        """curl -H 'Set-Cookie: a="hunter2"; sid="hunter2"; Path=/'""",
     ],
 )
 def test_a_password_in_a_text_is_redacted(text: str) -> None:
@@ -187,6 +254,7 @@ def test_a_password_in_a_text_is_redacted(text: str) -> None:
 
 
 _ALPHABET = "abcdefGHIJ0123456789abcdefGHIJ0123456789"
+_HEX = "0123456789abcdef" * 4
 CREDENTIALS = [
     f"sk-{_ALPHABET[:20]}",
     f"sk-proj-{_ALPHABET}",
@@ -201,6 +269,24 @@ CREDENTIALS = [
     f"Bearer {_ALPHABET}",
     "Basic dXNlcjpwYXNzd29yZA==",
     f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.{_ALPHABET}",
+    f"gsk_{_ALPHABET}{_ALPHABET[:12]}",
+    f"xai-{_ALPHABET}{_ALPHABET}",
+    f"r8_{_ALPHABET[:37]}",
+    f"lsv2_pt_{_HEX[:32]}_{_HEX[:10]}",
+    f"lsv2_sk_{_HEX[:32]}_{_HEX[:10]}",
+    f"tvly-dev-{_ALPHABET[:32]}",
+    f"tvly-{_ALPHABET[:32]}",
+    f"pplx-{_ALPHABET}{_ALPHABET[:8]}",
+    f"pcsk_{_ALPHABET[6:12]}_{_ALPHABET}{_ALPHABET[:23]}",
+    f"glpat-{_ALPHABET[:10]}-{_ALPHABET[:9]}",
+    f"npm_{_ALPHABET[:36]}",
+    f"pypi-AgEIcHlwaS5vcmcC{_ALPHABET}",
+    f"SG.{_ALPHABET[:22]}.{_ALPHABET}{_ALPHABET[:3]}",
+    f"ya29.{_ALPHABET}-{_ALPHABET}",
+    f"GOCSPX-{_ALPHABET[:28]}",
+    f"AQ.Ab8RN6{_ALPHABET}",
+    f"whsec_{_ALPHABET[:32]}",
+    f"dop_v1_{_HEX}",
 ]
 
 
@@ -212,6 +298,20 @@ def test_what_looks_like_a_credential_is_redacted(credential: str, around: str) 
     secret = credential.rpartition(" ")[2]
     assert secret.encode() not in line
     assert REDACTED in orjson.loads(line)["event"]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (f"https://hooks.slack.com/services/T0000000/B0000000/{_ALPHABET[:24]}", "https://hooks.slack.com/services/"),
+        (f"https://hooks.slack.com/workflows/T0000000/A1/{_ALPHABET[:18]}", "https://hooks.slack.com/workflows/"),
+        (f"https://api.telegram.org/bot123456789:{_ALPHABET[:35]}/send", "https://api.telegram.org/bot123456789:"),
+    ],
+)
+def test_a_url_that_lets_one_write_is_redacted(url: str, expected: str) -> None:
+    """What stands before its secret says whose it is."""
+    end = "/send" if url.endswith("/send") else ""
+    assert {"event": f"POST {expected}{REDACTED}{end} 200"} == redacted({"event": f"POST {url} 200"})
 
 
 def test_a_private_key_is_redacted_and_what_follows_is_kept() -> None:
@@ -245,6 +345,11 @@ def test_a_private_key_inside_json_inside_a_text_is_redacted() -> None:
         "authorization: granted by the manager",
         "the fields ('password', 'name', 'email')",
         "the primary key = 'id'",
+        "pass --password or --token; --api-key is optional, and so is --secret, not --cookie.",
+        "the fields ['password', 'name'], the states ('AUTH', 'SELECTED'); --- token 5 ---",
+        "Cookie: a small cake; the author = 'me', authenticated: yes",
+        "npm_config_cache and r8_compile, msg.sender.address, xai-explainable-artificial-intelligence",
+        "https://example.org/bot/1:2 of hooks.slack.com/services/help",
     ],
 )
 def test_prose_is_kept(text: str) -> None:
@@ -298,9 +403,37 @@ def test_what_is_left_is_json(noise: str, credential: str) -> None:
         assert list(cleaned) == ["a", "b"]
 
 
-TEXTS = st.sampled_from(["plain", "password", "a token", "x" * 300, *CREDENTIALS, "secret=1", "u://a:b@c", "ssn", ""])
+TEXTS = st.sampled_from(
+    [
+        "plain",
+        "--api-key",
+        "--eos-token",
+        "password",
+        "a token",
+        "x" * 300,
+        *CREDENTIALS,
+        "secret=1",
+        "u://a:b@c",
+        "ssn",
+        "",
+    ]
+)
 LINES = st.dictionaries(
-    st.sampled_from(["event", "count", "password", "api_key", "SSN", "note", "tokens_used", CREDENTIALS[0]]),
+    st.sampled_from(
+        [
+            "event",
+            "count",
+            "password",
+            "max_token",
+            "auth",
+            "api_keys",
+            "api_key",
+            "SSN",
+            "note",
+            "tokens_used",
+            CREDENTIALS[0],
+        ]
+    ),
     TEXTS
     | st.integers(-9, 9)
     | st.none()
@@ -364,6 +497,22 @@ def test_what_an_object_is_meanwhile_does_not_count() -> None:
         "('" + "password" * 100_000 + "', '" + "a" * 100_000,
         "password = '" * 80_000,
         "password" + " " * 900_000 + "= '",
+        "--a" * 350_000 + "token",
+        " --aaaaaa" * 110_000 + "token",
+        "--token " * 125_000,
+        "--token " + "a" * 1_000_000,
+        "token=a " * 125_000,
+        "a_" * 500_000 + "token=1",
+        "cookie: " * 120_000,
+        "cookie: a=b" + "; a=b" * 200_000,
+        "cookie: a=" + '\\"' * 300_000,
+        "gsk_" * 250_000,
+        " sg.aaaaaaaaaaaaaaaaaaaaaaaaaa" * 35_000,
+        "hooks.slack.com/services/" * 40_000,
+        "/bot123456" * 100_000,
+        "sk-a1" + "-aA0" * 250_000,
+        "sk-a1" + "a" * 1_000_000,
+        "password1" * 110_000 + "=",
     ],
 )
 def test_no_text_takes_long(text: str) -> None:

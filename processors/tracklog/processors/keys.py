@@ -4,11 +4,24 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-KEY_WORDS: Final = (
-    *("api_key", "apikey", "access_key", "private_key", "secret_key", "authorization"),
-    *("password", "passwd", "pgpassword", "token", "secret", "cookie"),
+CONTAINERS: Final = ("auth", "credential", "credentials")
+"""An object under such a key keeps its shape: whatever it holds is a secret."""
+
+PROVIDERS: Final = (
+    *("openai", "anthropic", "gemini", "google", "azure", "aws", "mistral", "cohere", "groq", "deepseek", "openrouter"),
+    *("huggingface", "hf", "replicate", "pinecone", "langsmith", "tavily", "stripe", "github", "gitlab", "sendgrid"),
 )
-"""A key whose last word is one of these holds a secret: `access_token` does, `tokens_used` does not."""
+"""Whose keys are secrets; `cache_key` and `primary_key` are none."""
+
+KEY_WORDS: Final = (
+    *("api_key", "apikey", "access_key", "private_key", "secret_key", "account_key", "auth_key", "ssh_key"),
+    *("signing_key", "encryption_key", "master_key", *(f"{provider}_key" for provider in PROVIDERS)),
+    *("password", "passwd", "pgpassword", "passphrase", "pwd", "authorization", "token", "secret", "cookie"),
+    *("api_keys", "access_keys", "private_keys", "secret_keys", "passwords", "secrets", "cookies"),
+    *("access_tokens", "refresh_tokens", "auth_tokens", *CONTAINERS),
+)
+"""A key whose last word is one of these holds a secret, also with a number behind: `access_token` and `password2` do,
+`tokens_used` does not."""
 
 HARMLESS_WORDS: Final = (
     # Tokens of a text, and the places in it that models know.
@@ -16,20 +29,33 @@ HARMLESS_WORDS: Final = (
     *("start_token", "end_token", "stop_token", "decoded_token"),
     # Where a list goes on.
     *("page_token", "next_token", "continuation_token"),
+    "auth0",
 )
 """A key whose last words are these holds none."""
 
 _MEASURES: Final = frozenset(("per", "first", "last", "next", "max", "min", "mean", "avg", "total", "cost", "price"))
 """With one of these before it, `token` is what is measured: `time_to_first_token`, `cost_per_token`."""
 
+_CONTAINERS: Final = frozenset(CONTAINERS)
+_PLURALS: Final = frozenset(("keys", "passwords", "secrets", "cookies", "tokens", "credentials"))
+"""A number of them is no secret."""
+
 _REMEMBERED: Final = 4096
 """Keys are few and come again; but where keys are data, they must not fill the memory."""
+
+_DIGITS: Final = tuple("0123456789")
 
 _LONGEST: Final = 256
 """A longer key is data."""
 
 _CASE_CHANGE: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NO_WORD: Final = re.compile(r"[\W_]+")
+
+_RUN_TOGETHER: Final = re.compile(
+    r"(?:(?:api|access|private|secret|account)[_-]?key|password|passwd|passphrase|pwd|authorization|token|secret|cookie)"
+    r"(?:_?\d{1,3})?\Z",
+    re.ASCII | re.IGNORECASE,
+)
 
 _NOTHING: Final = frozenset(("none", "null", "true", "false"))
 _NUMBER: Final = re.compile(r"[+-]?\d+(?:\.\d*)?(?:e[+-]?\d+)?[a-zµ%]{0,2}", re.ASCII | re.IGNORECASE)
@@ -72,13 +98,18 @@ class SecretKeys:
         """
         if value is None or value is True or value is False:
             return True
-        return isinstance(value, (int, float)) and _is_measure(_words_of(name))
+        return _is_measure(name) if isinstance(value, (int, float)) else _is_directory(name, value)
+
+    def is_container(self, name: str) -> bool:
+        """Tell whether the name of a secret is that of several, in an object."""
+        return not _CONTAINERS.isdisjoint(_words_of(_unnumbered(name))[-1:])
 
     def keeps_text(self, name: str, value: str) -> bool:
-        """Tell whether what a text assigns to a name that ends like that of a secret is kept, as `keeps` does."""
-        if self._told(name) is False or value.lower() in _NOTHING:
+        """Tell whether what a text assigns to a name is kept; there, names are also run together, as CSRFTOKEN."""
+        told = self._told(name)
+        if told is False or (told is None and _RUN_TOGETHER.search(name) is None) or value.lower() in _NOTHING:
             return True
-        return _NUMBER.fullmatch(value) is not None and _is_measure(_words_of(name))
+        return _is_measure(name) if _NUMBER.fullmatch(value) else _is_directory(name, value)
 
     def _told(self, name: str) -> bool | None:
         """Tell whether a name ends in words of a secret, or in others that are known; None where in neither."""
@@ -86,17 +117,31 @@ class SecretKeys:
             return self._known[name]
         except KeyError:
             pass
-        words = _words_of(name[-_LONGEST:])
-        told = next(
-            (self._words[end] for at in range(len(words)) if (end := "_".join(words[at:])) in self._words), None
-        )
+        end = name[-_LONGEST:]
+        told = self._told_by(_words_of(end))
+        if told is None and end.endswith(_DIGITS):
+            told = self._told_by(_words_of(_unnumbered(end)))
         if len(self._known) < _REMEMBERED and len(name) <= _LONGEST:
             self._known[name] = told
         return told
 
+    def _told_by(self, words: list[str]) -> bool | None:
+        ends = ("_".join(words[at:]) for at in range(len(words)))
+        return next((self._words[end] for end in ends if end in self._words), None)
 
-def _is_measure(words: list[str]) -> bool:
-    return words[-1:] == ["token"] and not _MEASURES.isdisjoint(words)
+
+def _is_measure(name: str) -> bool:
+    words = _words_of(_unnumbered(name))
+    return bool(words) and (words[-1] in _PLURALS or (words[-1] == "token" and not _MEASURES.isdisjoint(words)))
+
+
+def _is_directory(name: str, value: Any) -> bool:
+    """Tell the working directory, which shells call PWD, from a password."""
+    return isinstance(value, str) and value.startswith("/") and name.upper() in ("PWD", "OLDPWD")
+
+
+def _unnumbered(name: str) -> str:
+    return name.rstrip("0123456789")
 
 
 def _words_of(name: str) -> list[str]:

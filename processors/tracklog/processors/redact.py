@@ -6,8 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from tracklog.processors.credentials import MARKS as CREDENTIAL_MARKS
-from tracklog.processors.credentials import NAMES, without_credentials
+from tracklog.processors.credentials import MARKS, MARKS_BEHIND, NAMES, without_credentials
 from tracklog.processors.keys import SecretKeys
 from tracklog.processors.schema import EXAMPLES, is_schema
 
@@ -27,6 +26,8 @@ _LONGEST_LINE: Final = 1 << 18
 """A longer line is looked through as it is."""
 
 _PROBABILITIES: Final = frozenset(("logprob", "log_probability", "logProbability"))
+
+_OPTION: Final = re.compile(r"--?\w[\w-]{0,64}")
 
 _NO_TEXT: Final = frozenset((int, float, bool, type(None)))
 
@@ -57,8 +58,8 @@ class Redactor:
         )
         # In a text that is itself JSON, the quotes are behind backslashes; in a list of pairs, a comma follows.
         ends = "|".join(re.escape(word) for word in sorted(last))
-        self._key = re.compile(rf'(?:{ends})[^\w"\\]{{0,8}}\\{{0,7}}"\s{{0,8}}[:,]')
-        self._every_mark = (*self._marks, *CREDENTIAL_MARKS)
+        self._key = re.compile(rf'(?:{ends})(?:[^\w"\\]|[\d_]){{0,8}}\\{{0,7}}"\s{{0,8}}[:,]')
+        self._every_mark = (*self._marks, *MARKS)
         self._keys: set[str] = set()
         """Keys that are known to name no secret, and to be none."""
         self._texts: set[str] = set()
@@ -95,7 +96,7 @@ class Redactor:
         """Tell whether there is no secret in some texts, and remember them if so."""
         if suspicious := [text for text in unknown if not self._is_plain(text)]:
             encoded = orjson.dumps(suspicious)
-            if self(encoded) != encoded:
+            if self(encoded) != encoded or any(map(self._is_option, suspicious)):
                 return False
         texts = self._texts
         for text in unknown:
@@ -110,9 +111,14 @@ class Redactor:
     def _is_plain(self, text: str) -> bool:
         """Tell whether there is nothing in a text that every secret has."""
         lower = text.lower()
-        for mark in self._every_mark:  # noqa: SIM110 -- half the time of all().
+        for mark in self._every_mark:
             if mark in lower:
                 return False
+        for sign, marks in MARKS_BEHIND:
+            if sign in lower:
+                for mark in marks:
+                    if mark in lower:
+                        return False
         return True
 
     def _gather(self, value: Any, unknown: list[str]) -> bool:
@@ -165,12 +171,16 @@ class Redactor:
             return _members(value, self._field)
         if isinstance(value, list):
             if in_list and len(value) == 2 and isinstance(value[0], str) and self._is_secret(value[0]):
-                return _same_or_new(
-                    value, [value[0], self._field(value[0], value[1], {})]
-                )  # Headers are often lists of pairs.
-            items = []
+                # Headers are often lists of pairs.
+                return _same_or_new(value, [value[0], self._field(value[0], value[1], {})])
+            items: list[Any] = []
+            before: Any = None
             for item in value:
-                items.append(self._without_secrets(item, in_list=True))  # noqa: PERF401 -- a comprehension is a frame.
+                if isinstance(item, str) and isinstance(before, str) and self._is_argument(before, item):
+                    items.append(REDACTED)
+                else:
+                    items.append(self._without_secrets(item, in_list=True))
+                before = item
             return _same_or_new(value, items)
         if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
             return self._json_without_secrets(value)
@@ -183,12 +193,21 @@ class Redactor:
             return value
         if isinstance(value, dict) and is_schema(value):
             return _members(value, self._part_of_schema)
+        if isinstance(value, dict) and self._secret.is_container(key):
+            return _without_texts(value)
         if key == "token" and isinstance(value, str) and not _PROBABILITIES.isdisjoint(beside):
             return value  # A piece of text, and how likely a model found it.
         return REDACTED
 
     def _part_of_schema(self, key: str, value: Any, _beside: Mapping[str, Any]) -> Any:
         return _without_texts(value) if key in EXAMPLES else self._without_secrets(value, in_list=False)
+
+    def _is_option(self, text: str) -> bool:
+        """Tell whether what follows a text, where it is an argument of a command line, is a secret."""
+        return text.startswith("-") and _OPTION.fullmatch(text) is not None and self._is_secret(text)
+
+    def _is_argument(self, option: str, text: str) -> bool:
+        return self._is_option(option) and not text.startswith("-") and not self._secret.keeps_text(option, text)
 
     def _json_without_secrets(self, text: str) -> str:
         """Look into a text that is JSON, as the arguments of a model's tool calls are."""
