@@ -175,6 +175,26 @@ def test_several_calls_of_one_execution_are_all_kept() -> None:
     assert "end_key" not in other
 
 
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({"input_tokens": 127, "output_tokens": 3, "cache_read_tokens": 100, "cache_write_tokens": 20}, (130, 127)),
+        ({"input_tokens": 7, "output_tokens": 3, "cache_read_tokens": 100, "cache_write_tokens": 20}, (130, 127)),
+        ({"gen_ai.usage.input_tokens": 7, "gen_ai.usage.cache_read.input_tokens": 100}, (107, 107)),
+        ({"gen_ai.usage.input_tokens": 107, "gen_ai.usage.cache_read.input_tokens": 100}, (107, 107)),
+        ({"input_tokens": 7, "cache_read_tokens": 100, "tokens_used": 10}, (10, 7)),
+        ({"input_tokens": 10**15 - 1, "output_tokens": 1}, (None, 10**15 - 1)),
+        ({"cache_read_tokens": 5}, (None, None)),
+    ],
+    ids=str,
+)
+def test_the_tokens_of_a_call_are_all_that_went_in_and_out(counts: dict[str, Any], expected: Any) -> None:
+    """What was cached is part of the input; where it is more, it was counted beside, unless the line states a total."""
+    line = stamped("w", 1, execution_id="x", kind="llm.response", call_id="c", **counts)
+    call = rows_of(line).llm_calls["x", "c"]
+    assert expected == (call["tokens_used"], call["input_tokens"])
+
+
 def test_calls_without_an_id_are_calls_of_their_own() -> None:
     """Foreign lines that do not say which call they belong to are not mixed."""
     lines = [stamped("w", seq, execution_id="x", kind="llm.response", response=seq) for seq in (1, 2)]

@@ -6,7 +6,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from tracklog.processors.usage import TOKEN_COUNTS, usage_of
+from tracklog.processors.usage import TOKEN_COUNTS, counts_of, usage_of, with_total
 
 OPENAI_CHAT = {
     "id": "chatcmpl-1",
@@ -52,14 +52,45 @@ def as_object(value: Any) -> Any:
     [
         (OPENAI_CHAT, (29, 19, 10, 4, None, 5)),
         (OPENAI_RESPONSE, (123, 36, 87, 6, None, 7)),
-        (ANTHROPIC, (None, 2095, 503, 1024, 2051, None)),
+        (ANTHROPIC, (None, 2095 + 1024 + 2051, 503, 1024, 2051, None)),
     ],
     ids=["openai chat", "openai responses", "anthropic"],
 )
 def test_the_usage_of_an_answer_is_read(form: Any, answer: Any, counts: tuple[int | None, ...]) -> None:
-    """Of OpenAI's two interfaces and Anthropic's, as mappings and objects."""
+    """Of OpenAI's two interfaces and Anthropic's, as mappings and objects; the input with what was cached of it."""
     expected = {name: count for name, count in zip(TOKEN_COUNTS, counts, strict=True) if count is not None}
     assert expected == usage_of(form(answer))
+
+
+def test_what_others_count_in_is_not_counted_twice() -> None:
+    """Anthropic's names for what was cached stand also in answers of those who count it in, with OpenAI's."""
+    cached = {"cache_read_input_tokens": 100, "cache_creation_input_tokens": 20}
+    for names in (
+        {"prompt_tokens": 127, "completion_tokens": 3, "total_tokens": 130},
+        {"prompt_tokens": 127, "completion_tokens": 3},
+        {"input_tokens": 127, "output_tokens": 3, "total_tokens": 130},
+    ):
+        counts = counts_of({"usage": {**names, **cached}}, dict.fromkeys(TOKEN_COUNTS))
+        assert (127, 130) == (counts["input_tokens"], counts["tokens_used"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "total"), [(OPENAI_CHAT, 29), (OPENAI_RESPONSE, 123), (ANTHROPIC, 2095 + 1024 + 2051 + 503)]
+)
+def test_the_total_is_of_all_that_went_in_and_out(answer: Any, total: int) -> None:
+    """Whether a provider states it or not, so that it can be compared."""
+    assert total == counts_of(answer, dict.fromkeys(TOKEN_COUNTS))["tokens_used"]
+
+
+def test_what_is_given_decides_over_what_is_read() -> None:
+    """The total is of what is given; what was cached is added to an input that is too small to have held it."""
+    given = {**dict.fromkeys(TOKEN_COUNTS), "input_tokens": 50, "cache_write_tokens": 0, "cache_read_tokens": 0}
+    assert 553 == counts_of(ANTHROPIC, given)["tokens_used"]
+    assert {"input_tokens": 127, "tokens_used": 127}.items() <= with_total(
+        {"input_tokens": 7, "cache_read_tokens": 120}
+    ).items()
+    stated = {"tokens_used": 7, "input_tokens": 1, "cache_read_tokens": 5}
+    assert stated == counts_of(ANTHROPIC, stated)
 
 
 class Fails:
@@ -80,6 +111,7 @@ class Fails:
         {"usage": 5},
         {"usage": "total_tokens"},
         {"usage": []},
+        {"usage": {"input_tokens": True}},
         {"usage": {"total_tokens": "7", "input_tokens": 1.5, "output_tokens": True, "prompt_tokens_details": None}},
         Fails(),
         {"usage": Fails()},

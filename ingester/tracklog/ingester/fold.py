@@ -19,7 +19,7 @@ from tracklog.ingester.ranges import Ranges, add
 from tracklog.ingester.shape import LLM_KINDS, Shape
 from tracklog.processors.line import Kind
 from tracklog.processors.states import ExecutionStage, ExecutionStatus
-from tracklog.processors.usage import TOKEN_COUNTS
+from tracklog.processors.usage import TOKEN_COUNTS, with_total
 
 # Each line is asked for its kind, and Python 3.11 looks a member of an enumeration up by a call.
 _STARTED: Final = Kind.EXECUTION_STARTED
@@ -359,10 +359,10 @@ def _go_on_with_call(row: Row, event: Event) -> None:
     """Merge into a row, in place, what one line says of its LLM call; as `merge_into` would."""
     fields, key, time, get = event.fields, event.key, event.time, row.get
     is_request = event.kind is _REQUEST
-    stated: Row = {}
+    names: Row = {}
     # The model that was asked for decides over the name the provider answered with.
-    ranks = _ranked(LLM_CALLS.ranked, "0" if is_request else "1", fields, stated)
-    merge_ranked(LLM_CALLS, row, stated, ranks)
+    ranks = _ranked(LLM_CALLS.ranked, "0" if is_request else "1", fields, names)
+    merge_ranked(LLM_CALLS, row, names, ranks)
     request = fields.get("request")
     if (is_request or request is not None) and ((request_key := get("request_key")) is None or key < request_key):
         row["request_key"] = key
@@ -376,10 +376,10 @@ def _go_on_with_call(row: Row, event: Event) -> None:
     row["end_key"] = key
     row["completed_at"] = time
     row["response"] = json_of(fields.get("response"))
+    stated = {name: fields[name] for name in TOKEN_COUNTS if name in fields}
+    counts = with_total({name: count for name, value in stated.items() if (count := count_of(value)) is not None})
     for name in TOKEN_COUNTS:
-        row[name] = count_of(fields[name]) if name in fields else None
-    if row["tokens_used"] is None and (row["input_tokens"] is not None or row["output_tokens"] is not None):
-        row["tokens_used"] = count_of((row["input_tokens"] or 0) + (row["output_tokens"] or 0))
+        row[name] = count_of(counts.get(name))
     row["finish_reason"] = name_of(fields.get("finish_reason"))
     row["latency_ms"] = duration_of(fields.get("latency_ms"))
     row["time_to_first_token_ms"] = (

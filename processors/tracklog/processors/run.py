@@ -14,7 +14,7 @@ from tracklog.processors.ids import plain_text, short_id
 from tracklog.processors.line import Kind
 from tracklog.processors.processor import default_log, traceback_of
 from tracklog.processors.states import ExecutionStage, ExecutionStatus
-from tracklog.processors.usage import usage_of
+from tracklog.processors.usage import counts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +287,7 @@ class LLMCall:
 
         Of a call that was not entered the request is logged with it, and the latency is not known.
         """
-        counts: dict[str, int | None] = {
+        given = {
             "tokens_used": tokens_used,
             "input_tokens": input_tokens,
             "output_tokens": output_tokens,
@@ -295,8 +295,6 @@ class LLMCall:
             "cache_write_tokens": cache_write_tokens,
             "reasoning_tokens": reasoning_tokens,
         }
-        if None in counts.values():
-            counts = {**usage_of(response), **{name: count for name, count in counts.items() if count is not None}}
         self._end(
             Kind.LLM_RESPONSE,
             "llm response",
@@ -307,7 +305,7 @@ class LLMCall:
             finish_reason=finish_reason,
             latency_ms=self._elapsed_ms() if latency_ms is None else latency_ms,
             time_to_first_token_ms=self._first_token_ms if time_to_first_token_ms is None else time_to_first_token_ms,
-            **counts,
+            **counts_of(response, given),
         )
 
     def set_error(self, error: BaseException | str, *, latency_ms: float | None = None) -> None:

@@ -12,6 +12,8 @@ TOKEN_COUNTS: Final = (
     "reasoning_tokens",
 )
 
+_CACHED: Final = ("cache_read_tokens", "cache_write_tokens")
+
 # Where each count stands in the `usage` of an answer: of OpenAI's chat completions and responses, and of Anthropic's
 # messages (their API references, November 2026).
 _PATHS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
@@ -49,7 +51,35 @@ def usage_of(response: Any) -> dict[str, int]:
             if isinstance(value, int) and not isinstance(value, bool):
                 counts[name] = value
                 break
+    # Anthropic, which states no total, counts beside the input what its cache held of it; all others count it in.
+    if "input_tokens" in counts and "tokens_used" not in counts and _part(usage, "prompt_tokens") is None:
+        counts["input_tokens"] += sum(counts.get(name, 0) for name in _CACHED)
     return counts
+
+
+def counts_of(response: Any, given: Mapping[str, int | None]) -> dict[str, int]:
+    """Give the token counts of an answer; those that are given decide over what its `usage` says."""
+    stated = {name: count for name, count in given.items() if count is not None}
+    return with_total(stated if len(stated) == len(given) else {**usage_of(response), **stated})
+
+
+def with_total(counts: Mapping[str, int]) -> dict[str, int]:
+    """Add the total to token counts that state none: of all that went in and out, cached or not.
+
+    What a cache held is part of the input. Where it is more than that, it was counted beside, and is added.
+
+    >>> with_total({"input_tokens": 7, "output_tokens": 3, "cache_read_tokens": 100, "cache_write_tokens": 20})
+    {'input_tokens': 127, 'output_tokens': 3, 'cache_read_tokens': 100, 'cache_write_tokens': 20, 'tokens_used': 130}
+    """
+    total = dict(counts)
+    if "tokens_used" in total:
+        return total
+    cached = sum(total.get(name, 0) for name in _CACHED)
+    if cached > total.get("input_tokens", cached):
+        total["input_tokens"] += cached
+    if "input_tokens" in total or "output_tokens" in total:
+        total["tokens_used"] = total.get("input_tokens", 0) + total.get("output_tokens", 0)
+    return total
 
 
 def _part(value: Any, name: str) -> Any:
