@@ -134,6 +134,17 @@ def test_counts_that_are_given_go_before_those_that_are_read(run: Run, logs: Pat
     assert expected.items() <= last(logs).items()
 
 
+def test_why_an_answer_ended_is_read_where_it_is_not_given(run: Run, logs: Path) -> None:
+    """It stands in the answer, beside its counts."""
+    answer = {"choices": [{"finish_reason": "length"}]}
+    with run.llm_call("m") as call:
+        call.set_response(answer)
+    assert "length" == last(logs)["finish_reason"]
+    with run.llm_call("m") as call:
+        call.set_response(answer, finish_reason="stop")
+    assert "stop" == last(logs)["finish_reason"]
+
+
 def test_a_call_that_fails_is_written(run: Run, logs: Path) -> None:
     """The exception goes on; a text is as good."""
     with pytest.raises(ConnectionError), run.llm_call("m"):

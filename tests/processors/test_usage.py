@@ -6,7 +6,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from tracklog.processors.usage import TOKEN_COUNTS, counts_of, usage_of, with_total
+from tracklog.processors.usage import TOKEN_COUNTS, counts_of, finish_reason_of, usage_of, with_total
 
 OPENAI_CHAT = {
     "id": "chatcmpl-1",
@@ -43,6 +43,8 @@ ANTHROPIC = {
 
 def as_object(value: Any) -> Any:
     """Give a mapping as an object of attributes, as libraries return it."""
+    if isinstance(value, list):
+        return [as_object(item) for item in value]
     return SimpleNamespace(**{k: as_object(v) for k, v in value.items()}) if isinstance(value, dict) else value
 
 
@@ -128,3 +130,32 @@ def test_an_answer_without_usage_has_no_counts(answer: Any) -> None:
 def test_a_count_of_nothing_is_a_count() -> None:
     """Zero is known, which nothing is not."""
     assert {"output_tokens": 0} == usage_of({"usage": {"output_tokens": 0}})
+
+
+@pytest.mark.parametrize("form", [dict, as_object], ids=["mapping", "object"])
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({"choices": [{"finish_reason": "tool_calls"}]}, "tool_calls"),
+        (
+            {"choices": [{"finish_reason": "stop"}, {"finish_reason": "length"}, {"finish_reason": "stop"}]},
+            "stop, length",
+        ),
+        ({"choices": [{"finish_reason": None}], "stop_reason": None}, None),
+        ({"stop_reason": "end_turn"}, "end_turn"),
+        ({"choices": 5, "stop_reason": 5}, None),
+        ({"choices": "stop"}, None),
+    ],
+    ids=str,
+)
+def test_why_an_answer_ended_is_read(form: Any, answer: Any, reason: str | None) -> None:
+    """Of OpenAI's answers, where there may be several, and of Anthropic's."""
+    assert reason == finish_reason_of(form(answer))
+
+
+@pytest.mark.parametrize(
+    "answer", [None, "stop", [], {}, Fails(), MagicMock(), object], ids=lambda value: type(value).__name__
+)
+def test_an_answer_that_does_not_say_why_it_ended_has_no_reason(answer: Any) -> None:
+    """Whatever it is."""
+    assert finish_reason_of(answer) is None

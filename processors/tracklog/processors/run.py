@@ -14,7 +14,7 @@ from tracklog.processors.ids import plain_text, short_id
 from tracklog.processors.line import Kind
 from tracklog.processors.processor import default_log, traceback_of
 from tracklog.processors.states import ExecutionStage, ExecutionStatus
-from tracklog.processors.usage import counts_of
+from tracklog.processors.usage import counts_of, finish_reason_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +283,7 @@ class LLMCall:
         time_to_first_token_ms: float | None = None,
         model: str | None = None,
     ) -> None:
-        """Log the answer; token counts that are not given are read from its `usage`, and the latency is measured.
+        """Log the answer; token counts and why it ended are read from it if not given, and the latency is measured.
 
         Of a call that was not entered the request is logged with it, and the latency is not known.
         """
@@ -302,7 +302,7 @@ class LLMCall:
             model=model or self._model,
             provider=self._provider,
             response=response,
-            finish_reason=finish_reason,
+            finish_reason=finish_reason_of(response) if finish_reason is None else finish_reason,
             latency_ms=self._elapsed_ms() if latency_ms is None else latency_ms,
             time_to_first_token_ms=self._first_token_ms if time_to_first_token_ms is None else time_to_first_token_ms,
             **counts_of(response, given),

@@ -1,4 +1,4 @@
-"""Token counts, as the answers of model libraries carry them."""
+"""Token counts, and why an answer ended, as the answers of model libraries carry them."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -80,6 +80,18 @@ def with_total(counts: Mapping[str, int]) -> dict[str, int]:
     if "input_tokens" in total or "output_tokens" in total:
         total["tokens_used"] = total.get("input_tokens", 0) + total.get("output_tokens", 0)
     return total
+
+
+def finish_reason_of(response: Any) -> str | None:
+    """Read why a model's answer ended: of several, as OpenAI may give, each reason once; None where it does not say.
+
+    >>> finish_reason_of({"choices": [{"finish_reason": "stop"}]}), finish_reason_of({"stop_reason": "end_turn"})
+    ('stop', 'end_turn')
+    """
+    choices = _part(response, "choices")
+    parts = [_part(choice, "finish_reason") for choice in choices] if isinstance(choices, (list, tuple)) else []
+    reasons = (reason for reason in (*parts, _part(response, "stop_reason")) if isinstance(reason, str))
+    return ", ".join(dict.fromkeys(reasons)) or None
 
 
 def _part(value: Any, name: str) -> Any:
