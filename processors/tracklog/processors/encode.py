@@ -1,6 +1,7 @@
 """From what a caller logs to the bytes of a line: whatever it is, it must not fail."""
 
 import hashlib
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -23,7 +24,9 @@ _KEPT_FIRST: Final = frozenset(("level", "event", "logger", "kind", "execution_i
 """What a line of too many fields keeps in any case: without it, the line says nothing."""
 
 _PLAIN_TYPES: Final = (Mapping, list, tuple, str, int, float, bool, type(None))
-"""What a model's own `model_dump` may give; a mock's gives another mock, without end."""
+"""What a model's own `model_dump`, or an array's `tolist`, may give; a mock's gives another mock, without end."""
+
+_SEQUENCES: Final = (list, tuple, set, frozenset, deque)
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:
@@ -39,7 +42,7 @@ def encode(fields: Mapping[str, Any]) -> bytes:
     except Exception:  # noqa: BLE001
         # Keys that are no text, huge numbers, lone surrogates, cycles, or an object whose own methods fail.
         # Each field by itself: whatever one of them is, the line is an object.
-        return orjson.dumps({_key(name): _sanitised(value, 1, {id(fields)}) for name, value in fields.items()})
+        return orjson.dumps(_members(fields, 1, {id(fields)}))
 
 
 def shortened(line: bytes) -> bytes:
@@ -78,7 +81,7 @@ def shortened(line: bytes) -> bytes:
 
 def _plain(value: Any) -> Any:
     """Give something that JSON has for an object that it has not."""
-    if isinstance(value, (set, frozenset, tuple)):
+    if isinstance(value, _SEQUENCES):
         return list(value)
     if isinstance(value, Mapping):
         return dict(value)
@@ -91,12 +94,21 @@ def _plain(value: Any) -> Any:
         return repr(value)
     if isinstance(value, float):
         return float.__float__(value)
-    # The answers of most model libraries are pydantic models.
-    if (dump := getattr(value, "model_dump", None)) is not None and not isinstance(value, type):
-        dumped = dump()
-        if isinstance(dumped, _PLAIN_TYPES):
-            return dumped
+    if not isinstance(value, type):
+        # The answers of most model libraries are pydantic models. Of arrays orjson takes NumPy's, but none that is
+        # transposed; one over the limit of a line would be cut anyway, and what it prints as tells more of it.
+        for name in ("model_dump", "tolist"):
+            give = getattr(value, name, None)
+            if give is None or (name == "tolist" and _is_over(getattr(value, "nbytes", 0), MAX_LINE_BYTES)):
+                continue
+            given = give()
+            if isinstance(given, _PLAIN_TYPES):
+                return given
     return str(value)
+
+
+def _is_over(size: Any, limit: int) -> bool:
+    return isinstance(size, int) and size > limit
 
 
 def _sanitised(value: Any, depth: int, above: set[int]) -> Any:
@@ -124,8 +136,8 @@ def _taken_apart(value: Any, depth: int, above: set[int]) -> Any:
     above.add(id(value))
     try:
         if isinstance(value, Mapping):
-            return {_key(key): _sanitised(item, depth + 1, above) for key, item in list(value.items())}
-        if isinstance(value, (list, tuple, set, frozenset)):
+            return _members(value, depth + 1, above)
+        if isinstance(value, _SEQUENCES):
             return [_sanitised(item, depth + 1, above) for item in list(value)]
         try:
             plain = orjson.loads(orjson.dumps(value, option=_OPTIONS))
@@ -139,6 +151,19 @@ def _taken_apart(value: Any, depth: int, above: set[int]) -> Any:
 def _text(value: str) -> str:
     """Give a text without what UTF-8 cannot hold, as U+FFFD."""
     return str.__str__(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _members(value: Mapping[Any, Any], depth: int, above: set[int]) -> dict[str, Any]:
+    """Give an object with names that are text; one that is there already, as of 1 and "1", gets a number."""
+    members: dict[str, Any] = {}
+    times: dict[str, int] = {}
+    for key, item in list(value.items()):
+        name = own = _key(key)
+        while own in members:
+            times[name] = times.get(name, 1) + 1
+            own = f"{name}_{times[name]}"
+        members[own] = _sanitised(item, depth, above)
+    return members
 
 
 def _key(key: Any) -> str:
