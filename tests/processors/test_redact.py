@@ -220,6 +220,19 @@ def test_a_text_of_json_without_secrets_is_the_same() -> None:
     assert {"a": text, "token": REDACTED} == redacted({"a": text, "token": "x"})
 
 
+def test_numbers_in_json_inside_a_text_stand_as_they_did() -> None:
+    """Also those that no number of 64 bits is, and under a name that is there twice."""
+    numbers = '{"id":123456789012345678901234,"x":[1.10,-0,1E5,1e999,NaN],"x":2.50,"max_token":1.0,"password":'
+    assert {"a": f'{numbers}"{REDACTED}"}}'} == redacted({"a": f'{numbers}"x"}}'})
+
+
+def test_a_secret_that_is_there_twice_inside_a_text_is_gone_twice() -> None:
+    """A name may be repeated, and so may the objects around it."""
+    text = '{"password":%s,"password":%s,"c":{"token":%s},"c":1,"token":%s,"token":%s}'
+    secrets = ('"a"', '"b"', '"c"', "1.5", '{"d":1}')
+    assert {"a": text % ((f'"{REDACTED}"',) * 5)} == redacted({"a": text % secrets})
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -1,5 +1,6 @@
 """Keep secrets off the disk: values under telling keys, and values that look like credentials."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
@@ -187,6 +188,7 @@ class Redactor:
         return value
 
     def _field(self, key: str, value: Any, beside: Mapping[str, Any]) -> Any:
+        key = str(key)
         if not self._is_secret(key):
             return self._without_secrets(value, in_list=False)
         if self._secret.keeps(key, value):
@@ -214,11 +216,42 @@ class Redactor:
         if self._key.search(text.lower()) is None:
             return text
         try:
-            value = orjson.loads(text)
+            value = json.loads(
+                text, object_pairs_hook=_object, parse_int=_Number, parse_float=_Number, parse_constant=_Number
+            )
             cleaned = self._without_secrets(value, in_list=False)
-            return text if cleaned is value else orjson.dumps(cleaned).decode()
+            if cleaned is value:
+                return text
+            return orjson.dumps(cleaned, _as_it_stands, orjson.OPT_NON_STR_KEYS).decode()
         except Exception:  # noqa: BLE001
             return text  # No JSON after all, or too deep: the patterns of credentials see it still.
+
+
+class _Number(float):
+    """A number in a text, which is written as it stands: it may have more digits than any type."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+class _Again(str):
+    """A name that an object in a text has again: another one, so that both are kept."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for name, value in pairs:
+        members[_Again(name) if name in members else name] = value
+    return members
+
+
+def _as_it_stands(number: _Number) -> orjson.Fragment:
+    return orjson.Fragment(number.text)
 
 
 def _members(value: dict[str, Any], change: Callable[[str, Any, Mapping[str, Any]], Any]) -> dict[str, Any]:
