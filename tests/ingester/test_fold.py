@@ -185,6 +185,10 @@ def test_several_calls_of_one_execution_are_all_kept() -> None:
         ({"input_tokens": 7, "cache_read_tokens": 100, "tokens_used": 10}, (10, 7)),
         ({"input_tokens": 10**15 - 1, "output_tokens": 1}, (None, 10**15 - 1)),
         ({"cache_read_tokens": 5}, (None, None)),
+        ({"tokens_used": "12", "input_tokens": 3.0}, (12, 3)),
+        ({"input_tokens": "3", "output_tokens": 2.5}, (3, 3)),
+        ({"tokens_used": "-1", "input_tokens": "many"}, (None, None)),
+        ({"tokens_used": [12], "input_tokens": "9" * 40, "output_tokens": True}, (None, None)),
     ],
     ids=str,
 )

@@ -6,7 +6,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from tracklog.processors.usage import TOKEN_COUNTS, counts_of, finish_reason_of, usage_of, with_total
+from tracklog.processors.usage import TOKEN_COUNTS, counts_of, finish_reason_of, usage_of, whole_of, with_total
 
 OPENAI_CHAT = {
     "id": "chatcmpl-1",
@@ -93,6 +93,19 @@ def test_what_is_given_decides_over_what_is_read() -> None:
     ).items()
     stated = {"tokens_used": 7, "input_tokens": 1, "cache_read_tokens": 5}
     assert stated == counts_of(ANTHROPIC, stated)
+
+
+def test_whole_numbers_that_are_given_otherwise_are_counts() -> None:
+    """As texts, as floats, and as those of NumPy; what is no number stays as it is, and does not count."""
+
+    class Int64:
+        def __index__(self) -> int:
+            return 4
+
+    given = {"input_tokens": "12", "output_tokens": 3.0, "cache_read_tokens": Int64(), "reasoning_tokens": "many"}
+    expected = {"input_tokens": 12, "output_tokens": 3, "cache_read_tokens": 4, "reasoning_tokens": "many"}
+    assert {**expected, "tokens_used": 15} == counts_of(None, given)
+    assert [None] * 7 == [*map(whole_of, (None, True, 3.7, float("inf"), "", "1.5", MagicMock(spec=[])))]
 
 
 class Fails:

@@ -19,7 +19,7 @@ from tracklog.ingester.ranges import Ranges, add
 from tracklog.ingester.shape import LLM_KINDS, Shape
 from tracklog.processors.line import Kind
 from tracklog.processors.states import ExecutionStage, ExecutionStatus
-from tracklog.processors.usage import TOKEN_COUNTS, with_total
+from tracklog.processors.usage import TOKEN_COUNTS, whole_of, with_total
 
 # Each line is asked for its kind, and Python 3.11 looks a member of an enumeration up by a call.
 _STARTED: Final = Kind.EXECUTION_STARTED
@@ -376,8 +376,8 @@ def _go_on_with_call(row: Row, event: Event) -> None:
     row["end_key"] = key
     row["completed_at"] = time
     row["response"] = json_of(fields.get("response"))
-    stated = {name: fields[name] for name in TOKEN_COUNTS if name in fields}
-    counts = with_total({name: count for name, value in stated.items() if (count := count_of(value)) is not None})
+    stated = {name: count_of(whole_of(fields[name])) for name in TOKEN_COUNTS if name in fields}
+    counts = with_total({name: count for name, count in stated.items() if count is not None})
     for name in TOKEN_COUNTS:
         row[name] = count_of(counts.get(name))
     row["finish_reason"] = name_of(fields.get("finish_reason"))

@@ -1,5 +1,6 @@
 """Token counts, and why an answer ended, as the answers of model libraries carry them."""
 
+import operator
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -57,10 +58,26 @@ def usage_of(response: Any) -> dict[str, int]:
     return counts
 
 
-def counts_of(response: Any, given: Mapping[str, int | None]) -> dict[str, int]:
+def counts_of(response: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Give the token counts of an answer; those that are given decide over what its `usage` says."""
     stated = {name: count for name, count in given.items() if count is not None}
-    return with_total(stated if len(stated) == len(given) else {**usage_of(response), **stated})
+    counts = {name: whole for name, count in stated.items() if (whole := whole_of(count)) is not None}
+    return {**stated, **with_total(counts if len(stated) == len(given) else {**usage_of(response), **counts})}
+
+
+def whole_of(value: Any) -> int | None:
+    """Give a whole number that may be written otherwise; None where it is none.
+
+    >>> whole_of(3), whole_of(3.0), whole_of("12"), whole_of(3.7), whole_of("many"), whole_of(True)
+    (3, 3, 12, None, None, None)
+    """
+    try:
+        if isinstance(value, (float, str)):
+            number = int(value)
+            return number if number == value or (isinstance(value, str) and value.isdecimal()) else None
+        return None if isinstance(value, bool) else operator.index(value)
+    except Exception:  # noqa: BLE001
+        return None  # No number, or infinite, or somebody else's object that fails.
 
 
 def with_total(counts: Mapping[str, int]) -> dict[str, int]:
