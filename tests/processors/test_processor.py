@@ -504,25 +504,31 @@ def test_a_drop_stops_only_what_stands_behind(logs: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "options", "error"),
+    ("arguments", "options", "error", "text"),
     [
-        ((5,), {}, TypeError),
-        ((sys.stdout,), {}, TypeError),
-        ((), {"stream": 5}, TypeError),
-        ((), {"stream": "stdout"}, TypeError),
-        ((), {"durability": "always"}, ValueError),
-        ((), {"max_bytes": 0}, ValueError),
-        ((), {"max_age": -1}, ValueError),
-        ((), {"redact": "ssn"}, TypeError),
-        ((), {"redact": ["--"]}, ValueError),
+        ((5,), {}, TypeError, "log_dir is a path, not 5; a stream is passed as stream="),
+        ((sys.stdout,), {}, TypeError, "log_dir is a path"),
+        ((), {"stream": 5}, TypeError, "stream is something to write to"),
+        ((), {"stream": "stdout"}, TypeError, "stream is something to write to"),
+        ((), {"durability": "always"}, ValueError, "durability is"),
+        ((), {"service": 5}, TypeError, "service is a name, not 5"),
+        ((), {"max_bytes": 0}, ValueError, "max_bytes is more than nothing, not 0"),
+        ((), {"max_bytes": "64MB"}, TypeError, "max_bytes is a number of bytes, not '64MB'"),
+        ((), {"max_age": -1}, ValueError, "max_age is more than nothing, not -1"),
+        ((), {"max_age": float("nan")}, ValueError, "max_age is more than nothing, not nan"),
+        ((), {"max_age": None}, TypeError, "max_age is a number of seconds, not None"),
+        ((), {"redact": "ssn"}, TypeError, """redact takes several words, such as ("ssn",), not 'ssn'"""),
+        ((), {"redact": 5}, TypeError, """redact takes several words, such as ("ssn",), not 5"""),
+        ((), {"redact": [1]}, TypeError, "a word of redact is a text, not 1"),
+        ((), {"redact": ["--"]}, ValueError, "a word of redact has no letter or digit"),
     ],
     ids=str,
 )
 def test_what_cannot_be_meant_is_said_at_once(
-    arguments: tuple[Any, ...], options: dict[str, Any], error: type[Exception]
+    arguments: tuple[Any, ...], options: dict[str, Any], error: type[Exception], text: str
 ) -> None:
     """When the program starts, not when it logs; and the log that was set up stays."""
-    with pytest.raises(error):
+    with pytest.raises(error, match=re.escape(text)):
         ExecutionLog(*arguments, **options)
     assert processor._default is None
 

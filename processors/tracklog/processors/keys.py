@@ -70,10 +70,15 @@ class SecretKeys:
     [True, True, False, False, False]
 
     :param words: More words that tell a secret; with a `-` before it, one that does not.
+    :raises TypeError: A word is no text.
     :raises ValueError: A word has no letter or digit.
     """
 
     def __init__(self, words: Iterable[str] = ()) -> None:
+        words = tuple(words)
+        for word in words:
+            if not isinstance(word, str):
+                raise TypeError(f"a word of redact is a text, not {word!r}")
         self._words = {
             **dict.fromkeys(KEY_WORDS, True),
             **dict.fromkeys(HARMLESS_WORDS, False),

@@ -82,14 +82,19 @@ class ExecutionLog:
     ) -> None:
         if durability not in ("flush", "fsync"):
             raise ValueError(f'durability is "flush" or "fsync", not {durability!r}')
-        if not (max_bytes > 0 and max_age > 0):  # Nor a number that is none.
-            raise ValueError("max_bytes and max_age are more than nothing")
+        if service is not None and not isinstance(service, str):
+            raise TypeError(f"service is a name, not {service!r}")
+        for name, limit, unit in (("max_bytes", max_bytes, "bytes"), ("max_age", max_age, "seconds")):
+            if not isinstance(limit, (int, float)):
+                raise TypeError(f"{name} is a number of {unit}, not {limit!r}")
+            if not limit > 0:
+                raise ValueError(f"{name} is more than nothing, not {limit!r}")
         if not isinstance(log_dir, (str, os.PathLike)):
             raise TypeError(f"log_dir is a path, not {log_dir!r}; a stream is passed as stream=")
         if stream is not None and not hasattr(stream, "write"):
             raise TypeError(f"stream is something to write to, such as sys.stdout, not {stream!r}")
         settings = Settings(safe_name(service) if service else service_name(), max_bytes, max_age, durability)
-        words = tuple(redact) if not isinstance(redact, str) else redact
+        words = redact if isinstance(redact, str) or not isinstance(redact, Iterable) else tuple(redact)
         self._redact = Redactor(words)
         self._how = (log_dir, service, words, max_bytes, max_age, durability, stream)
         self._writer = writer_for(log_dir if stream is None else stream, settings)

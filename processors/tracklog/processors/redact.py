@@ -47,8 +47,8 @@ class Redactor:
     """
 
     def __init__(self, words: Iterable[str] = ()) -> None:
-        if isinstance(words, str):
-            raise TypeError("redact takes words, not one text")
+        if isinstance(words, str) or not isinstance(words, Iterable):
+            raise TypeError(f'redact takes several words, such as ("ssn",), not {words!r}')
         self._secret = SecretKeys(words)
         self._is_secret = self._secret.is_secret
         # Few lines have such a word at all, and of those few have it at the end of a key: only they are looked into.
