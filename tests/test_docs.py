@@ -51,6 +51,17 @@ def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
         assert ran.returncode == 0, f"{block}\n{ran.stderr}"
 
 
+@pytest.mark.parametrize("block", blocks(ROOT / "docs/logging.md")[:3], ids=["configure", "chain", "stdlib"])
+def test_the_set_up_of_logging_passes_a_strict_check_of_types(block: str, tmp_path: Path) -> None:
+    """Whoever checks types copies it as it is printed."""
+    program = tmp_path / "program.py"
+    program.write_text(block)
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", program], cwd=ROOT, capture_output=True, text=True
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
 @pytest.mark.parametrize("page", sessions.PAGES, ids=lambda page: page.name)
 def test_commands_print_what_is_shown(page: Path, tmp_path: Path) -> None:
     """What a page shows of a terminal is what its commands print, one after the other; `make reference` renews it."""
