@@ -88,11 +88,23 @@ def test_any_value_is_redacted_but_none(value: Any) -> None:
     "fields",
     [
         {"has_password": True, "requires_token": False, "nested": [{"has_api_key": True}], "pairs": [["secret", True]]},
-        {"time_to_first_token": 0.31, "cost_per_token": 1e-5, "maxToken": 512, "last_token": -1},
+        {
+            "time_to_first_token": 0.31,
+            "cost_per_token": "0.00001",
+            "price_per_token": 1e-5,
+            "maxToken": 512,
+            "last_token": -1,
+        },
         {"api_keys": 3, "secrets": 0, "AuthTokens": 2, "auth": True},
         {"PWD": "/home/me", "OLDPWD": "/", "event": "PWD=/home/me"},
         {"argv": ["--has-password", "true", "--eos-token", "</s>", "--max-token", "5", "--token", "--verbose"]},
-        {"eos_token": "</s>", "pad_token": 0, "nextPageToken": "CAUQAA", "args": '{"page_token": "CAUQAA"}'},
+        {
+            "eos_token": "</s>",
+            "pad_token": 0,
+            "nextPageToken": "CAUQAA",
+            "progressToken": 7,
+            "args": '{"page_token": "CAUQAA"}',
+        },
         {"content": [{"token": "Hello", "logprob": -0.31, "top_logprobs": [{"token": "Hi", "logprob": -1.5}]}]},
         {"properties": {"password": {"type": "string", "description": "the user's"}, "user": {"type": "string"}}},
         {"properties": {"token": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None}}},
@@ -115,6 +127,7 @@ def test_what_only_sounds_like_a_secret_is_kept(fields: dict[str, Any]) -> None:
         ({"password": 1234, "pin_secret": 0.5, "token": 123456}, ["password", "pin_secret", "token"]),
         ({"max_password": 12, "first_secret": 3}, ["max_password", "first_secret"]),
         ({"first_token": "abc"}, ["first_token"]),
+        ({"passwords": "1234", "secrets": ["1"]}, ["passwords", "secrets"]),
         ({"pwd": "/home/me/x", "db_pwd": "/x", "passwords": [1234]}, ["db_pwd", "passwords"]),
         ({"auth": ["me", "abc"], "credential": "abc", "auth_2": 5}, ["auth", "credential", "auth_2"]),
         ({"token": "abc", "log": -1}, ["token"]),
@@ -169,6 +182,7 @@ def test_an_object_of_credentials_keeps_its_shape() -> None:
         (["run", "--api-key", "abc", "-v", "--password", "hunter"], ["run", "--api-key", 0, "-v", "--password", 0]),
         (["-token", "abc", "def"], ["-token", 0, "def"]),
         (["--token"], ["--token"]),
+        (["--secrets", "1234"], ["--secrets", 0]),
         (["password", "--token", 5, "--secret", None], ["password", "--token", 5, "--secret", None]),
         ([["--api-key", "abc"]], [["--api-key", 0]]),
     ],
@@ -411,6 +425,11 @@ def test_what_is_left_is_json(noise: str, credential: str) -> None:
         f"('password', '{noise}')",
         f"{{b'password': b'{noise}'}}",
         f'password = "{noise}"',
+        f"--password {noise}",
+        f"'--password', '{noise}'",
+        f"Cookie: a={noise}; b={noise}",
+        f"https://hooks.slack.com/services/{noise}",
+        f'{{"password":"x","n":{noise}}}',
     ):
         cleaned = redacted({"a": text, "b": [text, {"c": text}]})
         assert list(cleaned) == ["a", "b"]

@@ -27,8 +27,8 @@ HARMLESS_WORDS: Final = (
     # Tokens of a text, and the places in it that models know.
     *("bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token", "mask_token", "image_token"),
     *("start_token", "end_token", "stop_token", "decoded_token"),
-    # Where a list goes on.
-    *("page_token", "next_token", "continuation_token"),
+    # Where a list goes on, and what the Model Context Protocol calls a request by.
+    *("page_token", "next_token", "continuation_token", "sync_token", "progress_token"),
     "auth0",
 )
 """A key whose last words are these holds none."""
@@ -103,7 +103,9 @@ class SecretKeys:
         """
         if value is None or value is True or value is False:
             return True
-        return _is_measure(name) if isinstance(value, (int, float)) else _is_directory(name, value)
+        if isinstance(value, str):
+            return _is_measure_or_path(name, value)
+        return isinstance(value, (int, float)) and (_is_measure(name) or _is_plural(name))
 
     def is_container(self, name: str) -> bool:
         """Tell whether the name of a secret is that of several, in an object."""
@@ -114,7 +116,7 @@ class SecretKeys:
         told = self._told(name)
         if told is False or (told is None and _RUN_TOGETHER.search(name) is None) or value.lower() in _NOTHING:
             return True
-        return _is_measure(name) if _NUMBER.fullmatch(value) else _is_directory(name, value)
+        return _is_measure_or_path(name, value)
 
     def _told(self, name: str) -> bool | None:
         """Tell whether a name ends in words of a secret, or in others that are known; None where in neither."""
@@ -137,12 +139,18 @@ class SecretKeys:
 
 def _is_measure(name: str) -> bool:
     words = _words_of(_unnumbered(name))
-    return bool(words) and (words[-1] in _PLURALS or (words[-1] == "token" and not _MEASURES.isdisjoint(words)))
+    return words[-1:] == ["token"] and not _MEASURES.isdisjoint(words)
 
 
-def _is_directory(name: str, value: Any) -> bool:
-    """Tell the working directory, which shells call PWD, from a password."""
-    return isinstance(value, str) and value.startswith("/") and name.upper() in ("PWD", "OLDPWD")
+def _is_plural(name: str) -> bool:
+    return not _PLURALS.isdisjoint(_words_of(_unnumbered(name))[-1:])
+
+
+def _is_measure_or_path(name: str, value: str) -> bool:
+    """Tell a measure, as decimal numbers are written, and the directory that shells call PWD, from secrets."""
+    if value.startswith("/"):
+        return name.upper() in ("PWD", "OLDPWD")
+    return _is_measure(name) and _NUMBER.fullmatch(value) is not None
 
 
 def _unnumbered(name: str) -> str:
