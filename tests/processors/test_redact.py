@@ -70,7 +70,19 @@ def test_a_key_that_ends_in_a_telling_word_is_redacted(key: str) -> None:
     "key",
     [
         *("tokens_used", "max_tokens", "monkey", "token_count", "passwords_changed", "secretary", "keys", "api"),
-        *("author", "authenticated", "auth_type", "oauth", "auth0", "cache_key", "cookies2024_count", "5", "tokens"),
+        *(
+            "author",
+            "authenticated",
+            "auth_type",
+            "oauth",
+            "OAuth",
+            "OAuth2",
+            "auth0",
+            "cache_key",
+            "cookies2024_count",
+            "5",
+            "tokens",
+        ),
     ],
 )
 def test_a_key_that_does_not_is_kept(key: str) -> None:

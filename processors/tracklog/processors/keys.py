@@ -29,7 +29,8 @@ HARMLESS_WORDS: Final = (
     *("start_token", "end_token", "stop_token", "decoded_token"),
     # Where a list goes on, and what the Model Context Protocol calls a request by.
     *("page_token", "next_token", "continuation_token", "sync_token", "progress_token"),
-    "auth0",
+    # Which sort of authentication it is.
+    *("auth0", "o_auth", "o_auth2"),
 )
 """A key whose last words are these holds none."""
 
