@@ -359,10 +359,10 @@ def _go_on_with_call(row: Row, event: Event) -> None:
     """Merge into a row, in place, what one line says of its LLM call; as `merge_into` would."""
     fields, key, time, get = event.fields, event.key, event.time, row.get
     is_request = event.kind is _REQUEST
-    names: Row = {}
+    stated: Row = {}
     # The model that was asked for decides over the name the provider answered with.
-    ranks = _ranked(LLM_CALLS.ranked, "0" if is_request else "1", fields, names)
-    merge_ranked(LLM_CALLS, row, names, ranks)
+    ranks = _ranked(LLM_CALLS.ranked, "0" if is_request else "1", fields, stated)
+    merge_ranked(LLM_CALLS, row, stated, ranks)
     request = fields.get("request")
     if (is_request or request is not None) and ((request_key := get("request_key")) is None or key < request_key):
         row["request_key"] = key
@@ -376,10 +376,16 @@ def _go_on_with_call(row: Row, event: Event) -> None:
     row["end_key"] = key
     row["completed_at"] = time
     row["response"] = json_of(fields.get("response"))
-    stated = {name: count_of(whole_of(fields[name])) for name in TOKEN_COUNTS if name in fields}
-    counts = with_total({name: count for name, count in stated.items() if count is not None})
+    counts: dict[str, int] = {}
     for name in TOKEN_COUNTS:
-        row[name] = count_of(counts.get(name))
+        row[name] = None
+        if name in fields:
+            value = fields[name]
+            count = count_of(value if value.__class__ is int else whole_of(value))
+            if count is not None:
+                row[name] = counts[name] = count
+    if counts and row["tokens_used"] is None:
+        row.update({name: count_of(whole) for name, whole in with_total(counts).items()})
     row["finish_reason"] = name_of(fields.get("finish_reason"))
     row["latency_ms"] = duration_of(fields.get("latency_ms"))
     row["time_to_first_token_ms"] = (
