@@ -60,6 +60,8 @@ def test_none_is_its_own_parent(kind: str | None) -> None:
     line = stamped("w", 1, execution_id="x", kind=kind, parent_execution_id="x", agent_name="A")
     row = execution_of(line)
     assert (None, "A") == (row.get("parent_execution_id"), row["agent_name"])
+    numbers = stamped("w", 1, execution_id=7, kind=kind, parent_execution_id=7)
+    assert rows_of(numbers).executions["7"].get("parent_execution_id") is None
     later = stamped("w", 2, execution_id="x", parent_execution_id="p")
     assert "p" == execution_of(line, later)["parent_execution_id"]
 

@@ -130,3 +130,18 @@ def test_what_was_answered_decides_how_a_request_ended(logs: Path, status: int, 
     (output,), (finished,) = of_kind(logs, "output"), of_kind(logs, "execution.finished")
     assert ({"status": status}, end) == (output["output_data"], finished["status"])
     assert (f"answered with {status}" if end == "failed" else None) == finished.get("error_message")
+
+
+@pytest.mark.parametrize("status", [200, "200", None])
+def test_what_a_request_gave_by_its_own_word_is_its_output(logs: Path, status: Any) -> None:
+    """And a status that is no number is none."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        run = current_execution()
+        assert run is not None
+        run.set_output({"answer": 42})
+        await send({"type": "http.response.start", "status": status})
+
+    call(ExecutionMiddleware(app, "Web"), request())
+    (output,), (finished,) = of_kind(logs, "output"), of_kind(logs, "execution.finished")
+    assert ({"answer": 42}, "success") == (output["output_data"], finished["status"])

@@ -5,6 +5,7 @@ import contextvars
 import functools
 import gc
 import threading
+import types
 import uuid
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -816,6 +817,47 @@ def test_what_hands_work_to_a_thread_ends_with_it(logs: Path) -> None:
         go_on.set()
         assert future.result()
     assert ["success"] == statuses(logs)
+
+
+def test_a_future_that_is_done_is_given_as_it_is(logs: Path) -> None:
+    """Also where its loop is closed, which calls nobody back."""
+    loop = asyncio.new_event_loop()
+    future = loop.create_future()
+    future.set_result(3)
+    loop.close()
+    assert execution("A")(lambda: future)() is future
+    assert ["success"] == statuses(logs)
+
+
+def test_a_generator_that_is_awaited_is_given_as_it_is(logs: Path) -> None:
+    """As `types.coroutine` makes one."""
+
+    @types.coroutine
+    def wait() -> Generator[None, None, int]:
+        yield
+        return 5
+
+    async def main() -> int:
+        return await execution("A")(lambda: wait())()
+
+    assert 5 == asyncio.run(main())
+    assert ["success"] == statuses(logs)
+
+
+def test_a_generator_that_nobody_reads_ends_its_execution(logs: Path) -> None:
+    """When it is gone: nothing more is to come of it."""
+
+    async def none() -> AsyncIterator[int]:
+        yield 1
+
+    plain: Any = execution("A")(lambda: (i for i in range(3)))()
+    other: Any = execution("A")(lambda: none())()
+    assert ("<genexpr>", "none") == (plain.__name__, other.__name__)
+    assert [] == statuses(logs)
+    plain.close()
+    del plain, other
+    gc.collect()
+    assert ["success", "success"] == statuses(logs)
 
 
 def test_methods_of_a_class_are_decorated_in_any_order(logs: Path) -> None:

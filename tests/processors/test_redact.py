@@ -105,7 +105,6 @@ def test_any_value_is_redacted_but_none(value: Any) -> None:
             "cost_per_token": "0.00001",
             "price_per_token": 1e-5,
             "maxToken": 512,
-            "last_token": -1,
         },
         {"api_keys": 3, "secrets": 0, "AuthTokens": 2, "auth": True},
         {"PWD": "/home/me", "OLDPWD": "/", "event": "PWD=/home/me"},
@@ -737,3 +736,73 @@ def test_a_secret_within_a_value_that_is_cut_is_gone_too(logs: Path) -> None:
     written = logged(logs, lambda run: run.set_output(value))
     assert SECRET not in written
     assert REDACTED in written
+
+
+SECRET = "Zx9q" + "Lm4T"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET url1=https://api.example/?access_token={}",
+        "cache_key=https://h/x?token={}",
+        "Step(arg1=Config(api_key='{}'))",
+        "Step(key=Client(token='{}', a=1))",
+        "callback2=http%3A//h?password={}",
+        "request_key=abc:secret={}",
+        "page_token=x|password={}",
+        "x1=[password={}]",
+        "PWD=/home?token={}",
+        "{{'page_token': {{'token': '{}'}}}}",
+        "C:\\password={}",
+        "DOMAIN\\token='{}'",
+        "line\npassword={}",
+        "pwd=/{}",
+        "last_access_token=4829{}",
+        "sk-my-prod-2024-{}abcd1234",
+        "sk-ab12cd-ef34gh-ij56kl-{}",
+    ],
+)
+def test_a_secret_within_what_is_none(text: str) -> None:
+    """In an address or a call that is assigned to another name, behind a backslash, under a name of several words."""
+    assert SECRET not in str(redacted({"event": text.format(SECRET)}))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"type": "array", "items": {"type": "string", "default": SECRET}},
+        {"anyOf": [{"type": "string", "const": SECRET}, {"type": "null"}]},
+        {
+            "type": "object",
+            "properties": {"user": {"type": "string", "default": SECRET}, "pin": {"examples": [SECRET]}},
+        },
+        {"type": "object", "properties": {"value": SECRET}},
+        {"anyOf": SECRET},
+        {"$ref": SECRET},
+        {"type": [], "title": SECRET},
+        {"type": "string", "additionalProperties": SECRET},
+        {"type": "object", "properties": {"a": {"value": SECRET}}},
+    ],
+    ids=str,
+)
+def test_what_a_schema_holds_of_values(value: dict[str, Any]) -> None:
+    """How deep ever; and what only looks like a schema is none."""
+    assert SECRET not in str(redacted({"password": value, "tool": {"api_key": value}}))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"last_token": 123456},
+        {"last_access_token": "48291034"},
+        {"max_access_token": "48291034"},
+        {"first_token": "123456789012ab"},
+        {"max_token": 1234567890123},
+        {"pwd": "/abc", "Pwd": "/abc"},
+    ],
+    ids=str,
+)
+def test_what_is_no_measure_and_no_directory(fields: dict[str, Any]) -> None:
+    """A number of many digits, and one that something else gives access by."""
+    assert dict.fromkeys(fields, "[redacted]") == redacted(fields)

@@ -1,6 +1,7 @@
 """What is logged of a run."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -300,3 +301,13 @@ def test_a_call_that_is_not_entered_is_logged_with_its_answer(log: ExecutionLog,
     assert [{"messages": ["hi"]}, {"messages": ["again"]}] == [entry["request"] for entry in requests]
     assert [entry["call_id"] for entry in requests] == [response["call_id"], error["call_id"]]
     assert "latency_ms" not in {**response, **error}
+
+
+def test_a_call_that_is_not_entered_leaves_the_stage_its_time(run: Run, logs: Path) -> None:
+    """The stage of the call was begun by itself."""
+    run.stage(ExecutionStage.LLM_CALL)
+    time.sleep(0.02)
+    run.llm_call("m", {"messages": []}).set_response({"a": 1}, latency_ms=20)
+    run.complete_stage(ExecutionStage.LLM_CALL)
+    (complete,) = of_kind(logs, "stage.completed")
+    assert complete["duration_ms"] >= 20

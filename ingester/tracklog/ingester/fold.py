@@ -282,7 +282,7 @@ _NOT_ENDED: Final = dict.fromkeys(
 def _beginning(event: Event, rank: str, stage: str | None) -> Row:
     """Give what a line says by which an execution begins."""
     fields, kind, key, time = event.fields, event.kind, event.key, event.time
-    if fields.get(_PARENT) == event.execution_id:
+    if _PARENT in fields and name_of(fields[_PARENT]) == event.execution_id:
         fields = {**fields, _PARENT: None}
     row: Row = {"last_key": key, **_NOT_ENDED}
     if time is not None:

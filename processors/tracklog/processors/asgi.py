@@ -26,7 +26,7 @@ class ExecutionMiddleware:
 
     :param app: The application.
     :param agent_name: With it, each request is an execution of its own by this name, its method such as `GET /ask`, and
-        its output such as `{"status": 200}`; an answer from 500 on makes it `failed`.
+        where it sets no other, its output such as `{"status": 200}`; an answer from 500 on makes it `failed`.
     """
 
     def __init__(self, app: App, agent_name: str | None = None) -> None:
@@ -54,7 +54,8 @@ class ExecutionMiddleware:
             with contextlib.suppress(ServerError):
                 async with execution(self.agent_name, method=method) as run:
                     await self.app(scope, receive, noted)
-                    if status is not None:
-                        run.set_output({"status": status})
+                    if isinstance(status, int):
+                        if not run.has_output:
+                            run.set_output({"status": status})
                         if status >= _FIRST_OF_SERVER:
                             raise ServerError(f"answered with {status}")

@@ -1,11 +1,12 @@
 """What credentials look like in the text of a line, whatever their key."""
 
-import functools
 import re
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
+
+from tracklog.processors.keys import SecretKeys
 
 
 def _without_basic(match: re.Match[bytes]) -> bytes:
@@ -20,12 +21,12 @@ def _without_basic(match: re.Match[bytes]) -> bytes:
 
 def _without_key(match: re.Match[bytes]) -> bytes:
     """Replace a key, which is drawn by lot; words between hyphens, perhaps numbered, are a name."""
-    parts = re.split(rb"[-_]", match[0])
-    is_name = all(_WORD.fullmatch(part) and (len(part) < 16 or part.isalpha()) for part in parts)
+    parts = re.split(rb"[-_]", match[0])[1:]
+    is_name = all(map(_WORD.fullmatch, parts)) and sum(part.isdigit() for part in parts) < len(parts) / 2
     return match[0] if is_name else b"[redacted]"
 
 
-_WORD: Final = re.compile(rb"(?:[A-Z]?[a-z]{0,32}|[A-Z]{0,32})[0-9]{0,8}[a-z]{0,8}")
+_WORD: Final = re.compile(rb"[A-Z]?[a-z]{2,16}|[A-Z]{2,16}|v?[0-9]{1,4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +125,25 @@ MARKS_BEHIND: Final = tuple((sign, tuple(mark for mark in _MARKS if sign in mark
 MARKS: Final = tuple(mark for mark in _MARKS if not any(sign in mark for sign in "_-./"))
 """What has none of these, nor of the `NAMES`, nor of those that have one of its signs, has no credential."""
 
-# These are only looked for in a line that has one of the words somewhere. Before the first group stands the name; the
-# group is what is left, and what stands behind it is the value.
+
+@dataclass(frozen=True, slots=True)
+class _Assignment:
+    """How a text gives a value to a name."""
+
+    marks: tuple[str, ...]
+    """Texts, in lower case, without one of which it cannot be there."""
+    behind: re.Pattern[bytes]
+    """What stands between: the group begins where the name has ended, and the value follows."""
+    value: re.Pattern[bytes]
+
+
+_UNQUOTED: Final = re.compile(rb"[^\s&;,\"\\'<>)]+")
+_QUOTED: Final = re.compile(rb"[^\"\\']+")
+
+# These are only looked for in a line that has one of the words somewhere.
 NAMES: Final = ("key", "token", "secret", "passw", "passp", "pwd", "authorization", "cookie")
-_NAMED: Final = (
-    _Shape(("=",), re.compile(rb"(?i)(=" + _behind(b"=") + rb"(?:\\\"|')?)[^\s&;,\"\\'<>)]+")),
-    _Shape(
+_ASSIGNMENTS: Final = (
+    _Assignment(
         # In a text that quotes: JSON that is cut short or stands amid prose, or what Python prints of a dict.
         ('\\"', "': "),
         re.compile(
@@ -137,43 +151,43 @@ _NAMED: Final = (
             + _behind(rb"[\\']")
             + rb"(?:(?<=')|(?<=\\)(?:\\\\){0,3}\") {0,8}: {0,8}b?"
             + _QUOTE
-            + rb")[^\"\\']+"
+            + rb")"
         ),
+        _QUOTED,
     ),
-    _Shape(
+    _Assignment(
         # What Python prints of a header that is a pair: two texts in brackets, and nothing else.
         ("('", "(b'"),
-        re.compile(
-            rb"(?i)\(b?'[a-z0-9_-]{1,128}('"
-            + _behind(b"'")
-            + rb", {1,8}b?"
-            + _QUOTE
-            + rb")[^\"\\']+(?="
-            + _QUOTE
-            + rb"\))"
-        ),
+        re.compile(rb"(?i)\(b?'[a-z0-9_-]{1,128}('" + _behind(b"'") + rb", {1,8}b?" + _QUOTE + rb")"),
+        re.compile(rb"[^\"\\']+(?=" + _QUOTE + rb"\))"),
     ),
-    _Shape(
+    _Assignment(
         # A line of a program or of its settings.
         ('= \\"', "= '"),
-        re.compile(rb"(?i)( (?= {0,7}= )" + _behind(b" ") + rb" {0,7}= {1,8}" + _QUOTE + rb")[^\"\\']+"),
+        re.compile(rb"(?i)( (?= {0,7}= )" + _behind(b" ") + rb" {0,7}= {1,8}" + _QUOTE + rb")"),
+        _QUOTED,
     ),
-    _Shape(
+    _Assignment(
         ("authorization: ", "api-key: ", "api_key: "),
-        re.compile(
-            rb"(?i)(?:authorization|api[_-]key)(: {1,8}(?:(?:token|key|bearer|basic|digest) {1,8})?)"
-            + _TOKEN
-            + rb"{8,}"
-        ),
+        re.compile(rb"(?i)(?:authorization|api[_-]key)(: {1,8}(?:(?:token|key|bearer|basic|digest) {1,8})?)"),
+        re.compile(_TOKEN + rb"{8,}"),
     ),
-    _Shape(
+    _Assignment(
         # A header of cookies, which are pairs; the attributes of one that is set are such too.
         ("cookie: ",),
-        re.compile(rb"(?i)cookie(: {1,8})" + _PAIR + rb"(?:; {0,8}" + _PAIR + rb")*"),
+        re.compile(rb"(?i)cookie(: {1,8})"),
+        re.compile(_PAIR + rb"(?:; {0,8}" + _PAIR + rb")*"),
     ),
     # Options of a command line. What follows without a quote may be prose, which has no digits or signs.
-    _Shape(("--",), re.compile(rb"(?i)" + _OPTION + rb"( {1,8})(?=[a-z]{0,256}[^a-z\s\"\\',.;:!?)-])[^\s\"\\']+")),
-    _Shape(("--",), re.compile(rb"(?i)" + _OPTION + rb"((?: {1,8}|" + _QUOTE + rb", {0,8})" + _QUOTE + rb")[^\"\\']+")),
+    _Assignment(
+        ("--",),
+        re.compile(rb"(?i)" + _OPTION + rb"( {1,8})"),
+        re.compile(rb"(?i)(?=[a-z]{0,256}[^a-z\s\"\\',.;:!?)-])[^\s\"\\']+"),
+    ),
+    _Assignment(
+        ("--",), re.compile(rb"(?i)" + _OPTION + rb"((?: {1,8}|" + _QUOTE + rb", {0,8})" + _QUOTE + rb")"), _QUOTED
+    ),
+    _Assignment(("=",), re.compile(rb"(?i)(=" + _behind(b"=") + rb"(?:\\\"|')?)"), _UNQUOTED),
 )
 _PEM: Final = _Shape(
     ("private key-----",),
@@ -187,19 +201,49 @@ _LONGEST_NAME: Final = 64
 _NAME_BACKWARDS: Final = re.compile(rb"[A-Za-z0-9_-]*")
 
 
-def _without_value(keeps: Callable[[str, str], bool], match: re.Match[bytes]) -> bytes:
-    """Replace what a text assigns to a name, unless it is kept under the whole of that name."""
-    text, end = match.string, match.start(1)
-    begin = end - len(_NAME_BACKWARDS.match(text[max(0, end - _LONGEST_NAME) : end][::-1])[0])  # type: ignore[index]
-    if text[begin - 1 : begin] == b"\\":
+def _without_values(line: bytes, lower: str, keys: SecretKeys) -> bytes:
+    """Replace what a text assigns to the names of secrets."""
+    # All are found before any is replaced: a value may go on to the name of another.
+    found = sorted(
+        place
+        for assignment in _ASSIGNMENTS
+        if any(mark in lower for mark in assignment.marks)
+        for place in _values(assignment, keys, line)
+    )
+    pieces: list[bytes] = []
+    done = 0
+    for begin, end in found:
+        if begin >= done:
+            pieces += line[done:begin], b"[redacted]"
+        done = max(done, end)
+    return b"".join((*pieces, line[done:])) if pieces else line
+
+
+def _values(assignment: _Assignment, keys: SecretKeys, line: bytes) -> Iterator[tuple[int, int]]:
+    """Find where what is assigned to the names of secrets begins and ends.
+
+    What is assigned to another name is looked into as well: there may be one with a secret in it, as in an address.
+    """
+    at = 0
+    while (found := assignment.behind.search(line, at)) is not None:
+        at = found.end()
+        name = _name_before(line, found.start(1))
+        if keys.tells_in_text(name) and (value := assignment.value.match(line, at)) is not None:
+            at = value.end()
+            if not keys.keeps_text(name, value[0].decode()):
+                yield value.span()
+
+
+def _name_before(line: bytes, end: int) -> str:
+    begin = max(0, end - _LONGEST_NAME)
+    begin = end - len(_NAME_BACKWARDS.match(line[begin:end][::-1])[0])  # type: ignore[index]
+    before = line[max(0, begin - _LONGEST_NAME) : begin]
+    if (len(before) - len(before.rstrip(b"\\"))) % 2:
         begin += 1  # The letter of an escape is none of the name.
-    value = text[match.end(1) : match.end()]
-    if keeps(text[begin:end].decode(), value.decode()):
-        return match[0]
-    return text[match.start() : match.end(1)] + b"[redacted]"
+    return line[begin:end].decode()
 
 
-def without_credentials(line: bytes, lower: str, keeps: Callable[[str, str], bool] | None = None) -> bytes:
+def without_credentials(line: bytes, lower: str, keys: SecretKeys | None = None) -> bytes:
     """Replace what looks like a credential in an encoded line.
 
     >>> line = b'{"event":"401 for Bearer abcdef0123456789"}'
@@ -207,19 +251,15 @@ def without_credentials(line: bytes, lower: str, keeps: Callable[[str, str], boo
     b'{"event":"401 for Bearer [redacted]"}'
 
     :param lower: The line in lower case; it may be the line as it was before other secrets were replaced.
-    :param keeps: Tells of a name and of what is assigned to it whether that is kept; None where there is none of the
-        `NAMES`.
+    :param keys: Tells which names are those of secrets; None where there is none of the `NAMES`.
     """
     for shape in _SHAPES:
         for mark in shape.marks:
             if mark in lower:
                 line = shape.pattern.sub(shape.replacement, line)
                 break
-    if keeps is not None:
-        without_value = functools.partial(_without_value, keeps)
-        for shape in _NAMED:
-            if any(mark in lower for mark in shape.marks):
-                line = shape.pattern.sub(without_value, line)
+    if keys is not None:
+        line = _without_values(line, lower, keys)
         if _PEM.marks[0] in lower:
             line = _PEM.pattern.sub(_PEM.replacement, line)
     return line

@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import functools
 import inspect
+import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -136,14 +137,23 @@ def _tracked(run: Run, result: Any) -> Any:
     if inspect.iscoroutine(result):
         return _awaited(run, result)
     if inspect.isasyncgen(result):
-        return _async_generator(lambda: run, lambda: result)()
-    if inspect.isgenerator(result):
-        return _generator(lambda: run, lambda: result)()
-    if isinstance(result, (asyncio.Future, concurrent.futures.Future)):
+        return _read_once(run, result, _async_generator(lambda: run, lambda: result)())
+    if inspect.isgenerator(result) and not inspect.isawaitable(result):
+        return _read_once(run, result, _generator(lambda: run, lambda: result)())
+    if isinstance(result, (asyncio.Future, concurrent.futures.Future)) and not result.done():
         result.add_done_callback(functools.partial(_finish_with, run))
+    elif isinstance(result, (asyncio.Future, concurrent.futures.Future)):
+        _finish_with(run, result)
     else:
         run.finish()
     return result
+
+
+def _read_once(run: Run, given: Any, tracked: Any) -> Any:
+    """Give a tracked generator in the place of another; where nobody begins to read it, the run ends with it."""
+    tracked.__name__, tracked.__qualname__ = given.__name__, given.__qualname__
+    weakref.finalize(tracked, run.finish)
+    return tracked
 
 
 def _finish_with(run: Run, future: "asyncio.Future[Any] | concurrent.futures.Future[Any]") -> None:

@@ -34,8 +34,8 @@ HARMLESS_WORDS: Final = (
 )
 """A key whose last words are these holds none."""
 
-_MEASURES: Final = frozenset(("per", "first", "last", "next", "max", "min", "mean", "avg", "total", "cost", "price"))
-"""With one of these before it, `token` is what is measured: `time_to_first_token`, `cost_per_token`."""
+_MEASURES: Final = frozenset(("per", "first", "max", "min", "mean", "avg", "total"))
+"""Right behind one of these, `token` is what is measured: `time_to_first_token`, `cost_per_token`."""
 
 _CONTAINERS: Final = frozenset(CONTAINERS)
 _PLURALS: Final = frozenset(("keys", "passwords", "secrets", "cookies", "tokens", "credentials"))
@@ -45,6 +45,9 @@ _REMEMBERED: Final = 4096
 """Keys are few and come again; but where keys are data, they must not fill the memory."""
 
 _DIGITS: Final = tuple("0123456789")
+
+_MOST: Final = 1e9
+"""A larger number is rarely a count or a measure, and may be a secret."""
 
 _LONGEST: Final = 256
 """A longer key is data."""
@@ -58,8 +61,11 @@ _RUN_TOGETHER: Final = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 
+_PATH: Final = re.compile(r"[^=?@]*")
+"""Of a directory, and no more than that."""
+
 _NOTHING: Final = frozenset(("none", "null", "true", "false"))
-_NUMBER: Final = re.compile(r"[+-]?\d+(?:\.\d*)?(?:e[+-]?\d+)?[a-zµ%]{0,2}", re.ASCII | re.IGNORECASE)
+_NUMBER: Final = re.compile(r"[+-]?\d{1,9}(?:\.\d{0,17})?(?:e[+-]?\d{1,3})?(?:[mnuµk]?s|%)?", re.ASCII | re.IGNORECASE)
 """With its unit."""
 
 
@@ -106,18 +112,20 @@ class SecretKeys:
             return True
         if isinstance(value, str):
             return _is_measure_or_path(name, value)
-        return isinstance(value, (int, float)) and (_is_measure(name) or _is_plural(name))
+        return isinstance(value, (int, float)) and (_is_plural(name) or _is_measure(name)) and abs(value) < _MOST
 
     def is_container(self, name: str) -> bool:
         """Tell whether the name of a secret is that of several, in an object."""
         return not _CONTAINERS.isdisjoint(_words_of(_unnumbered(name))[-1:])
 
-    def keeps_text(self, name: str, value: str) -> bool:
-        """Tell whether what a text assigns to a name is kept; there, names are also run together, as CSRFTOKEN."""
+    def tells_in_text(self, name: str) -> bool:
+        """Tell whether a text names a secret so; there, names are also run together, as CSRFTOKEN."""
         told = self._told(name)
-        if told is False or (told is None and _RUN_TOGETHER.search(name) is None) or value.lower() in _NOTHING:
-            return True
-        return _is_measure_or_path(name, value)
+        return told is True or (told is None and _RUN_TOGETHER.search(name) is not None)
+
+    def keeps_text(self, name: str, value: str) -> bool:
+        """Tell whether what a text assigns to the name of a secret is kept."""
+        return value.lower() in _NOTHING or _is_measure_or_path(name, value)
 
     def _told(self, name: str) -> bool | None:
         """Tell whether a name ends in words of a secret, or in others that are known; None where in neither."""
@@ -140,7 +148,7 @@ class SecretKeys:
 
 def _is_measure(name: str) -> bool:
     words = _words_of(_unnumbered(name))
-    return words[-1:] == ["token"] and not _MEASURES.isdisjoint(words)
+    return words[-1:] == ["token"] and not _MEASURES.isdisjoint(words[-2:-1])
 
 
 def _is_plural(name: str) -> bool:
@@ -150,7 +158,8 @@ def _is_plural(name: str) -> bool:
 def _is_measure_or_path(name: str, value: str) -> bool:
     """Tell a measure, as decimal numbers are written, and the directory that shells call PWD, from secrets."""
     if value.startswith("/"):
-        return name.upper() in ("PWD", "OLDPWD")
+        is_directory = name in ("PWD", "OLDPWD") or (name == "pwd" and value.count("/") > 1)
+        return is_directory and _PATH.fullmatch(value) is not None
     return _is_measure(name) and _NUMBER.fullmatch(value) is not None
 
 

@@ -164,7 +164,7 @@ class Redactor:
             cleaned = self._without_secrets(fields, in_list=False)
             if cleaned is not fields:
                 line = orjson.dumps(cleaned)
-        return without_credentials(line, lower, self._secret.keeps_text)
+        return without_credentials(line, lower, self._secret)
 
     def _without_secrets(self, value: Any, *, in_list: bool) -> Any:
         """Give the value without its secrets; the same object, if it has none."""
@@ -202,7 +202,13 @@ class Redactor:
         return REDACTED
 
     def _part_of_schema(self, key: str, value: Any, _beside: Mapping[str, Any]) -> Any:
-        return _without_texts(value) if key in EXAMPLES else self._without_secrets(value, in_list=False)
+        if key in EXAMPLES:
+            return _without_texts(value)
+        if isinstance(value, list):
+            return _same_or_new(value, [self._part_of_schema("", item, {}) for item in value])
+        if isinstance(value, dict):
+            return _members(value, self._part_of_schema)
+        return self._without_secrets(value, in_list=False)
 
     def _is_option(self, text: str) -> bool:
         """Tell whether what follows a text, where it is an argument of a command line, is a secret."""

@@ -62,6 +62,8 @@ class Run:
         self._began = time.perf_counter_ns()
         self._status: ExecutionStatus | None = None
         self._finished = False
+        self.has_output = False
+        """Whether it was told what it gave."""
         self._stages: dict[str, int] = {}
         self._calls: list[LLMCall] = []
         self._write(
@@ -160,6 +162,7 @@ class Run:
 
     def set_output(self, output: Any) -> None:
         """Log what the execution gave."""
+        self.has_output = True
         self._write(Kind.OUTPUT, "output set", "info", output_data=output)
 
     def finish(self, error: BaseException | None = None) -> None:
@@ -252,6 +255,9 @@ class LLMCall:
         self._run._calls.append(self)
         self._run._stages[ExecutionStage.LLM_CALL] = began
         _call.set(self)
+        self._log_request()
+
+    def _log_request(self) -> None:
         # Not held any longer than it must be: with all its messages it may be large.
         request, self._request = self._request, None
         self._write(
@@ -325,7 +331,7 @@ class LLMCall:
     def _end(self, kind: Kind, event: str, level: str, **fields: Any) -> None:
         self._ended = True
         if self._began is None and self._request is not None:
-            self.begin()
+            self._log_request()
         with contextlib.suppress(ValueError):
             self._run._calls.remove(self)
         self._write(kind, event, level, **fields)

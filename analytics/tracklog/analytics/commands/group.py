@@ -204,6 +204,8 @@ def tracklog(context: click.Context, database: str | None, as_json: bool) -> Non
     used.
     """
     columns = os.environ.get("COLUMNS", "")
-    if not (columns.isdecimal() and int(columns)):  # No width that anybody can have meant; Rich takes it by its word.
+    if not (
+        columns.isdecimal() and len(columns) < 6 and int(columns)
+    ):  # No width that anybody can have meant; Rich takes it by its word.
         os.environ.pop("COLUMNS", None)
     context.obj = Given(database, Format.JSON if as_json else Format.TABLE)
