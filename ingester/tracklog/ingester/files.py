@@ -265,6 +265,10 @@ class Files:
         """Count the open files that end within a line, or within their compressed stream."""
         return sum(source.is_unended() for source in self)
 
+    def broken(self) -> frozenset[str]:
+        """Give the open files that are compressed, and that could not be read to their end."""
+        return frozenset(source.path for source in self if source.is_broken())
+
     def bytes_behind(self) -> int:
         """Count the bytes that are on disk and not in the database."""
         return sum(source.bytes_behind() for source in self)

@@ -73,7 +73,8 @@ async def _made(path: str, store: Store, paths: Sequence[str], progress: Progres
         # Before the files are read: a line before these positions is in the database, whatever is logged meanwhile.
         known = await store.checkpoints(files.inodes())
         await _read(files, known, other, progress)
-        yield Shadow(other, {one.source_id: one.position for one in known.values()}, files.unreadable)
+        unreadable = files.unreadable | files.broken()
+        yield Shadow(other, {one.source_id: one.position for one in known.values()}, unreadable)
     finally:
         files.close()
         await other.close()

@@ -134,9 +134,13 @@ class Source:
 
     def is_unended(self) -> bool:
         """Tell whether it was read as far as it goes, and ends within a line or within its compressed stream."""
-        if isinstance(self._fetch, Decompressed) and self._fetch.is_broken:
+        if self.is_broken():
             return True
         return self.at_end and self.checkpoint.compression is None and self.seen_size > self.checkpoint.position
+
+    def is_broken(self) -> bool:
+        """Tell whether it is open, compressed, and could not be read to its end."""
+        return isinstance(self._fetch, Decompressed) and self._fetch.is_broken
 
     def is_unlinked(self) -> bool:
         """Tell whether the file has no name any more, and only the descriptor keeps it."""

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import errno
+import gzip
 import json
 import os
 import signal
@@ -195,6 +196,18 @@ def test_a_line_that_cannot_be_read(care: Caretaker) -> None:
     assert "1 line could be read now, 0 still cannot be." in care.text("quarantine", "retry")
     assert "Every line could be read." in care.text("quarantine", "list")
     care.text("doctor")
+
+
+@pytest.mark.parametrize(("command", "code"), [("verify", 4), ("rebuild", 1)])
+def test_a_compressed_file_that_was_cut(care: Caretaker, command: str, code: int) -> None:
+    """What is missing of it nobody knows; what was read of it once stays."""
+    lines = [stamped("w", seq, execution_id=f"x{seq}", event=os.urandom(300).hex()) for seq in range(1, 201)]
+    path = care.logs / "w.jsonl.gz"
+    path.write_bytes(gzip.compress(dumps(*lines)))
+    care.ingest()
+    os.truncate(path, path.stat().st_size // 2)
+    assert 1 == care.json(command, str(care.logs), code=code)["unreadable"]
+    assert 201 == len(kept.query(care.database, "SELECT execution_id FROM agent_executions"))
 
 
 def test_a_line_that_is_not_in_quarantine(care: Caretaker) -> None:
