@@ -42,7 +42,10 @@ def command(asked: Asked, grouped: bool, agent: str | None, vault: str | None, p
                 Listed(Column("AGENT", least=16), lambda record: screen.name(record.agent_name)),
                 Listed(Column("STATUS"), lambda record: screen.status(record.status)),
                 Listed(Column("STARTED", drop=2), lambda record: units.moment(record.created_at)),
-                Listed(Column("STAGE", least=11, drop=1), lambda record: one_line(record.current_stage, 30) or "–"),
+                Listed(
+                    Column("STAGE", least=11, drop=1),
+                    lambda record: one_line(record.current_stage, 30) or units.NOTHING,
+                ),
                 Listed(Column("ERROR", least=20), lambda record: one_line(error_of(record)) or units.NOTHING),
             ],
             agent=agent,
