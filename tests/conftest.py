@@ -20,6 +20,10 @@ _numbers = itertools.count(1)
 os.environ.pop("COLUMNS", None)
 os.environ["XDG_CONFIG_HOME"] = os.devnull  # Whoever runs the tests may have settings of their own.
 
+# What a shell runs in the background ignores Ctrl-C, and so does all that it starts; tests send it to programs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 class PostgresServer:
     """A PostgreSQL of the tests' own, reached by a socket in a temporary directory."""
