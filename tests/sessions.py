@@ -28,17 +28,34 @@ _DIFFERS = (
     (re.compile(r"\+?\d[\d,.]* (?:ms|s)\b"), "TOOK"),
     (re.compile(r"\d[\d.]* (?:%|kB)"), "AMOUNT"),
     (re.compile(r"[█░▸]+"), "BAR"),
-    # Where a cell was cut depends on how long the ids are: those of one moment need more digits.
-    (re.compile(r"(?:(?<=  )|^)\S+(?: \S+)*…", re.MULTILINE), "…"),
 )
 """What is not the same in two runs."""
 
 
-def words(printed: str) -> Counter[str]:
-    """Give the words of what was printed that are the same in each run."""
+def differences(shown: str, printed: str) -> list[str]:
+    """Give the cells that only one of two texts has, but for what differs from run to run.
+
+    Where a cell is cut does so too: ids of one moment need more digits, and leave less room to the others.
+    """
+    one, other = _cells(shown), _cells(printed)
+    only, rest = list((one - other).elements()), list((other - one).elements())
+    for cell in tuple(only):
+        twin = next((its for its in rest if _cut_alike(cell, its)), None)
+        if twin is not None:
+            only.remove(cell)
+            rest.remove(twin)
+    return [*(f"- {cell}" for cell in only), *(f"+ {cell}" for cell in rest)]
+
+
+def _cells(printed: str) -> Counter[str]:
     for pattern, replacement in _DIFFERS:
         printed = pattern.sub(replacement, printed)
-    return Counter(printed.split())
+    return Counter(cell for cell in re.split(r" {2,}|\n", printed) if cell.strip())
+
+
+def _cut_alike(one: str, other: str) -> bool:
+    shorter, longer = sorted((one, other), key=lambda cell: len(cell.removesuffix("…").rstrip()))
+    return shorter.endswith("…") and longer.startswith(shorter.removesuffix("…").rstrip())
 
 
 def told(page: Path) -> list[tuple[str, str]]:
