@@ -1,6 +1,11 @@
 """How databases are reached."""
 
+import asyncio
+import contextlib
 import os
+import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,6 +119,26 @@ def test_a_reader_makes_no_database(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnreachableError, match="there is no database"):
         open_reader(str(path))
     assert not path.exists()
+
+
+def test_connecting_again_leaves_the_locks_of_this_process(tmp_path: Path) -> None:
+    """Another process that closes last would take the WAL away, and with it what is written here afterwards."""
+    path = tmp_path / "tracklog.db"
+    another = f"import sqlite3; sqlite3.connect({str(path)!r}).execute('SELECT * FROM tracklog_sources').fetchall()"
+
+    async def run() -> None:
+        store = Store(str(path), "test")
+        await store.prepare()
+        with contextlib.closing(sqlite3.connect(path)) as holder:
+            holder.execute("SELECT * FROM tracklog_sources").fetchall()
+            before = os.stat(f"{path}-wal").st_ino
+            await store.close()
+            await store.prepare()
+            await store.close()
+            subprocess.run([sys.executable, "-c", another], check=True)
+            assert before == os.stat(f"{path}-wal").st_ino
+
+    asyncio.run(run())
 
 
 def test_a_directory_that_cannot_be_written_is_no_obstacle_to_reading(

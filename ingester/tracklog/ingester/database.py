@@ -267,8 +267,18 @@ def use_wal(path: str) -> None:
 
 def _make_private(url: URL, _dialect: object, _record: object, arguments: Sequence[Any], _named: object) -> None:
     # What is in it was in log files, which strangers cannot read either; SQLite's files beside it do as it does.
+    path = os.path.realpath(arguments[0])
     try:
-        os.close(os.open(arguments[0], os.O_CREAT, 0o640))
+        if not os.path.exists(path):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o640))
+        elif os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        elif not os.access(path, os.R_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        # One that is there is not opened: whoever closes a file lets go of all locks that its process has on it (POSIX,
+        # fcntl), those of SQLite too, and then others take the WAL away that is written here.
+    except FileExistsError:
+        return  # Somebody was first.
     except OSError as error:  # The driver would begin a thread, and SQLite only say that it cannot.
         raise _closed(url, error.strerror or str(error)) from error
 
