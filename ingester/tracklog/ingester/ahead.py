@@ -40,6 +40,8 @@ class Batches:
         """Give the next batch, which is to be committed before the one after it; empty when nothing is left to read."""
         while True:
             if not self._ahead:
+                self._look_ahead()  # A process may have come.
+            if not self._ahead:
                 self._ahead.append(self._take())
             taken, folding = self._ahead[0]
             tallies = await folding.tallies()
