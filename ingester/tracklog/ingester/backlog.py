@@ -16,6 +16,8 @@ from tracklog.ingester.store import Store
 _WINDOW: Final = 1 << 16
 _POLL_SECONDS: Final = 0.1
 
+_CUT: Final = "it ends within its compressed stream: it is being written, or was cut; what is there of it is read"
+
 
 @dataclass(frozen=True, slots=True)
 class Unread:
@@ -99,7 +101,10 @@ def _look(source: Source, result: Backlog) -> None:
     if behind == 0:
         return
     if checkpoint.compression is not None:
-        result.unread.append(Unread(source.path, checkpoint.source_id, inode, behind, None))
+        if source.ends_early():
+            result.unreadable[source.path] = _CUT
+        else:
+            result.unread.append(Unread(source.path, checkpoint.source_id, inode, behind, None))
         return
     end = checkpoint.position + behind
     tail = min(behind, _unended(source.fileno(), end, behind))

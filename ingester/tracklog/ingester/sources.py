@@ -142,6 +142,13 @@ class Source:
         """Tell whether it is open, compressed, and could not be read to its end."""
         return isinstance(self._fetch, Decompressed) and self._fetch.is_broken
 
+    def ends_early(self) -> bool:
+        """Read on, and tell whether nothing comes but the end of what is there of its compressed stream.
+
+        :raises OSError: The file cannot be read.
+        """
+        return not self.take(1).piece.data and self.is_broken()
+
     def is_unlinked(self) -> bool:
         """Tell whether the file has no name any more, and only the descriptor keeps it."""
         return os.fstat(self.fileno()).st_nlink == 0
@@ -320,7 +327,7 @@ class Source:
             tail_hash=tail_hash,
             size=status.st_size,
             skipping=chunk.skipping,
-            ended=chunk.at_end and begun.compression is not None,
+            ended=chunk.at_end and begun.compression is not None and not self.is_broken(),
             writer=header.writer if header is not None else checkpoint.writer,
             segment=segment if segment is not None else checkpoint.segment,
             lines=checkpoint.lines + tally.understood + rejected,

@@ -198,6 +198,21 @@ def test_a_line_that_cannot_be_read(care: Caretaker) -> None:
     care.text("doctor")
 
 
+def test_a_compressed_file_that_was_cut_is_missed(care: Caretaker) -> None:
+    """As long as it has no end, whoever looks is told so, however often it was read; nothing else is behind."""
+    lines = [stamped("w", seq, execution_id=f"x{seq}", event=os.urandom(300).hex()) for seq in range(1, 201)]
+    path, whole = care.logs / "w.jsonl.gz", gzip.compress(dumps(*lines))
+    path.write_bytes(whole[: len(whole) // 2])
+    for _ in range(2):
+        care.ingest()
+        files = care.json("doctor", code=4)["files"]
+        assert ([], [str(path)]) == (files["unread"], list(files["unreadable"]))
+        assert "ends within its compressed stream" in " ".join(care.text("doctor", code=4).split())
+    path.write_bytes(whole)
+    care.ingest()
+    care.text("doctor")
+
+
 @pytest.mark.parametrize(("command", "code"), [("verify", 4), ("rebuild", 1)])
 def test_a_compressed_file_that_was_cut(care: Caretaker, command: str, code: int) -> None:
     """What is missing of it nobody knows; what was read of it once stays."""
