@@ -6,15 +6,19 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingester import kept
 from ingester.lines import dumps, event_of, read_on, stamped
-from tracklog.ingester import bulk
+from tracklog.ingester import Ingester, bulk, schema
+from tracklog.ingester.presence import Presence, note
 from tracklog.ingester.sources import Source, find
+from tracklog.ingester.store import Store
 from tracklog.ingester.verdicts import Judge, is_free, time_out
 
 BOOT = "this-boot"
@@ -141,3 +145,45 @@ def test_what_is_silent_is_looked_for_among_the_unfinished(tmp_path: Path, monke
     looks = [plan for plan in plans if plan.startswith(("SCAN agent_executions", "SEARCH agent_executions"))]
     assert looks
     assert all("ix_agent_executions_unfinished" in plan for plan in looks), plans
+
+
+@pytest.mark.parametrize(("is_there", "is_read_here", "silent"), [(True, False, 0), (False, False, 1), (True, True, 1)])
+def test_agents_that_know_their_host_by_another_name(
+    tmp_path: Path, database: str, is_there: bool, is_read_here: bool, silent: int
+) -> None:
+    """As in containers: while the ingester looks that alone reads their file, and can ask, nobody else judges them."""
+    path = tmp_path / "a.jsonl"
+    with segment(path, host="pod-of-agent", boot_id="boot-there") as (_, descriptor):
+        os.write(descriptor, dumps(stamped("w", 2, execution_id="e1", kind="execution.started")))
+
+    async def run(store: Store) -> int:
+        for host in ("there", kept.HOST)[: 1 + is_read_here]:
+            async with Ingester([path], database, host=host, stale_after=dt.timedelta(days=9999)) as ingester:
+                await ingester.run_once()
+        async with store.transaction() as connection:
+            looked = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=0 if is_there else 10)
+            await connection.execute(update(schema.tracklog_ingesters).values(looked_at=looked))
+        return await time_out(store, dt.timedelta(hours=1), Judge(BOOT))
+
+    assert silent == kept.with_store(database, run)
+
+
+def test_presence_is_by_the_servers_clock(postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host whose clock is two hours ahead is not taken for one that looks, long after it died."""
+
+    class Ahead(dt.datetime):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> "Ahead":
+            return super().now(tz) + dt.timedelta(hours=2)
+
+    async def run(store: Store) -> dt.datetime:
+        await store.prepare()
+        for module in ("presence", "store"):
+            clock = SimpleNamespace(datetime=Ahead, UTC=dt.UTC)
+            monkeypatch.setattr(f"tracklog.ingester.{module}.dt", clock)
+        await note(store, Presence(["logs"], 1, 1, 0, dt.datetime.now(dt.UTC)))
+        async with store.reading() as connection:
+            looked: dt.datetime = (await connection.execute(select(schema.tracklog_ingesters.c.looked_at))).scalar_one()
+        return looked
+
+    assert abs(kept.with_store(postgres_database, run) - dt.datetime.now(dt.UTC)) < dt.timedelta(minutes=1)

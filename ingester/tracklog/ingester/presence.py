@@ -12,7 +12,7 @@ import orjson
 from sqlalchemy import Select, delete, select
 
 from tracklog.ingester import bulk, schema
-from tracklog.ingester.store import Store, limit_waiting, storable
+from tracklog.ingester.store import Store, clock, limit_waiting, storable
 
 PRESENT: Final = dt.timedelta(seconds=60)
 """An ingester looks every few seconds; one that has within this time judges its host's writers itself."""
@@ -48,10 +48,10 @@ async def noted_paths(store: Store) -> list[str]:
 async def succeed(store: Store, presence: Presence) -> None:
     """Forget those of this host that one which starts succeeds: that do not look any more, or follow its paths."""
     table = schema.tracklog_ingesters
-    recent = dt.datetime.now(dt.UTC) - PRESENT
     paths = {*map(storable, presence.paths)}
     async with store.transaction() as connection:
         await limit_waiting(connection)
+        recent = await clock(connection) - PRESENT
         gone = [
             row.started_at
             for row in await connection.execute(_of_host(store.host))
@@ -67,7 +67,6 @@ def _of_host(host: str) -> Select[Any]:
 
 async def note(store: Store, presence: Presence) -> None:
     """Note it for this host, beside its other ingesters."""
-    now = dt.datetime.now(dt.UTC)
     row = {
         "host": store.host,
         "version": version("tracklog"),
@@ -77,11 +76,11 @@ async def note(store: Store, presence: Presence) -> None:
         "bytes_seen": presence.bytes_seen,
         "bytes_behind": presence.bytes_behind,
         "started_at": presence.started_at,
-        "looked_at": now,
-        "stopped_at": now if presence.stopped else None,
     }
     async with store.transaction() as connection:
         await limit_waiting(connection)
+        now = await clock(connection)
+        row |= {"looked_at": now, "stopped_at": now if presence.stopped else None}
         await bulk.insert(
             connection,
             schema.tracklog_ingesters,

@@ -162,6 +162,14 @@ async def limit_waiting(connection: AsyncConnection) -> None:
             await connection.exec_driver_sql(statement)
 
 
+async def clock(connection: AsyncConnection) -> dt.datetime:
+    """Give the time by the one clock that all hosts of a database share: its server's, on SQLite this machine's."""
+    if bulk.is_sqlite(connection):
+        return dt.datetime.now(dt.UTC)
+    moment: dt.datetime = (await connection.exec_driver_sql("SELECT clock_timestamp()")).scalar_one()
+    return moment
+
+
 async def be_alone(connection: AsyncConnection) -> None:
     """Wait for the batches that are being committed, and let none begin while this transaction lasts.
 

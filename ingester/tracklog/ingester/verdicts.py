@@ -13,7 +13,7 @@ from tracklog.ingester.decode import Event, ordinal_of
 from tracklog.ingester.identify import identity_of
 from tracklog.ingester.presence import PRESENT
 from tracklog.ingester.sources import Source
-from tracklog.ingester.store import Store, limit_waiting, mark_windows
+from tracklog.ingester.store import Store, clock, limit_waiting, mark_windows
 from tracklog.processors.program import boot_id
 
 _UNFINISHED: Final = "line_status NOT IN ('success', 'skipped', 'failed', 'timeout')"
@@ -160,6 +160,7 @@ async def time_out(store: Store, stale_after: dt.timedelta, judge: Judge) -> int
     cutoff = (now - stale_after).strftime("%Y-%m-%dT%H:%M:%S")
     async with store.transaction() as connection:
         await limit_waiting(connection)
+        present = await clock(connection) - PRESENT
         return await _judge(
             connection,
             store.host,
@@ -173,14 +174,22 @@ async def time_out(store: Store, stale_after: dt.timedelta, judge: Judge) -> int
             " AND (writer IS NULL OR writer NOT IN ("
             "   SELECT w.writer FROM tracklog_writers AS w WHERE w.locked AND w.gone_at IS NULL"
             "     AND (w.boot_id = $3 AND w.writer NOT IN ({keys})"
-            "       OR w.host IN (SELECT host FROM tracklog_ingesters WHERE looked_at > $4 AND host <> $5))))",
-            await _lost(connection, judge, store.host, now - PRESENT),
+            # Of other hosts, whose ingesters ask their own. Agents may know their host by another name than those do,
+            # as in a container: then it is told by who reads their file, and this host does not.
+            f"       OR w.host IN ({_PRESENT_ELSEWHERE})"
+            f"       OR EXISTS ({_READ} AND s.host IN ({_PRESENT_ELSEWHERE}))"
+            f"         AND NOT EXISTS ({_READ} AND s.host = $5))))",
+            await _lost(connection, judge, store.host, present),
             cutoff,
             judge.boot,
-            now - PRESENT,
+            present,
             store.host,
             now - stale_after,
         )
+
+
+_PRESENT_ELSEWHERE: Final = "SELECT host FROM tracklog_ingesters WHERE looked_at > $4 AND host <> $5"
+_READ: Final = "SELECT 1 FROM tracklog_sources AS s WHERE s.inode = w.inode AND s.writer = w.writer"
 
 
 async def _lost(connection: AsyncConnection, judge: Judge, host: str, present: dt.datetime) -> list[str]:

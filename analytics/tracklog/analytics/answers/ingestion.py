@@ -1,13 +1,12 @@
 """Tell how far ingestion has come: lines not yet read must not be taken for an agent that did nothing."""
 
-import datetime as dt
 from typing import Final
 
 from sqlalchemy import func, select
 
 from tracklog.analytics.query import Query
 from tracklog.analytics.record import Record
-from tracklog.ingester.schema import tracklog_ingesters, tracklog_sources
+from tracklog.ingester.schema import Time, tracklog_ingesters, tracklog_sources
 
 STALE_SECONDS: Final = 60
 """A running ingester looks every few seconds; after this long without a look it cannot be relied on."""
@@ -18,24 +17,31 @@ def get_ingestion() -> Query[Record]:
 
     :return: `as_of` (what was written before is in, unless some bytes are behind; None when nothing was ever ingested),
         `bytes_behind`, `lines_quarantined` (lines that could not be read), `hosts`, for each ingester of each host
-        `host`, `paths`, `looked_at`, `bytes_behind`, `stale` (no look within a minute) and `stopped`, and `complete`:
-        whether all that was logged a few seconds ago can be expected here.
+        `host`, `paths`, `looked_at` (by the clock of the database's server), `age_seconds` (how long ago that was),
+        `bytes_behind`, `stale` (no look within a minute) and `stopped`, and `complete`: whether all that was logged a
+        few seconds ago can be expected here.
     """
     ingesters = tracklog_ingesters.c
     rows = yield (
         select(
-            ingesters.host, ingesters.paths, ingesters.looked_at, ingesters.bytes_behind, ingesters.stopped_at
+            ingesters.host,
+            ingesters.paths,
+            ingesters.looked_at,
+            ingesters.bytes_behind,
+            ingesters.stopped_at,
+            # By the same clock; SQLite's has whole seconds.
+            func.now(type_=Time).label("now"),
         ).order_by(ingesters.host, ingesters.started_at)
     )
     sources = yield select(func.coalesce(func.sum(tracklog_sources.c.lines_quarantined), 0).label("lines"))
-    now = dt.datetime.now(dt.UTC)
     hosts = [
         Record(
             host=row["host"],
             paths=list(row["paths"] or ()),
             looked_at=row["looked_at"],
+            age_seconds=(age := max(0.0, (row["now"] - row["looked_at"]).total_seconds())),
             bytes_behind=row["bytes_behind"],
-            stale=(now - row["looked_at"]).total_seconds() > STALE_SECONDS,
+            stale=age > STALE_SECONDS,
             stopped=row["stopped_at"] is not None,
         )
         for row in rows

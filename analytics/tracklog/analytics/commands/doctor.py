@@ -1,7 +1,6 @@
 """The command `doctor`: whether everything that was written is in the database, and what is not and why."""
 
 import dataclasses
-import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final
@@ -109,8 +108,7 @@ def _ingesters(ingestion: Record, here: str) -> Iterator[Finding]:
         elif host.stale:
             text = f"{name}: has not looked since {looked}; see whether it runs there"
         else:
-            ago = units.duration((dt.datetime.now(dt.UTC) - host.looked_at).total_seconds() * 1000)
-            text = f"{name}: looked {ago} ago"
+            text = f"{name}: looked {units.duration(host.age_seconds * 1000)} ago"
         if behind:
             text += f", {units.size(behind)} behind then"
         # What is only behind catches up, as long as somebody is at it.
