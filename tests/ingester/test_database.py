@@ -12,7 +12,7 @@ import pytest
 
 from ingester import kept
 from tracklog.analytics import ExecutionAnalytics
-from tracklog.ingester.database import advice_on, database_url, open_reader, shown
+from tracklog.ingester.database import advice_on, asyncpg_arguments, database_url, open_reader, shown
 from tracklog.ingester.errors import DatabaseError, DatabaseUnreachableError, DatabaseUrlError
 from tracklog.ingester.store import Store
 
@@ -105,8 +105,48 @@ def test_what_a_url_says_as_for_other_programs(postgres_database: str) -> None:
             kept.with_store(f"{postgres_database}&{wrong}", asked)
 
 
+@pytest.mark.parametrize(
+    ("url", "dsn"),
+    [
+        ("postgres://u:p@a:1,b:2/x?connect_timeout=3", "postgresql://u:p@/x?host=a%3A1%2Cb%3A2"),
+        ("postgresql://u@a,b:2", "postgresql://u@?host=a%2Cb%3A2"),
+        ("postgresql://u:p,w@a/x", "postgresql://u:p%2Cw@a/x"),
+        ("postgresql:///", "postgresql://"),
+        ("postgresql:///?service=x", "postgresql://?service=x"),
+    ],
+)
+def test_a_url_is_read_as_postgresqls_own_programs_read_it(url: str, dsn: str) -> None:
+    """Several hosts may have a port each; what it leaves open is asked for where they ask, as in PGDATABASE."""
+    assert dsn == asyncpg_arguments(database_url(url))["dsn"]
+
+
+@pytest.mark.parametrize(
+    "said", ["sslrootcert=/nowhere.crt", "sslkey=/nowhere.key", "requirepeer=me", "require_auth=md5"]
+)
+def test_what_a_url_says_in_vain_is_named(said: str) -> None:
+    """A file that is not there, and what is for safety and would not be done."""
+    with pytest.raises(DatabaseUrlError, match=said.partition("=")[0]):
+        database_url(f"postgresql://me@db/agents?{said}")
+
+
+def test_what_servers_complain_of_comes_with_what_to_do(postgres_database: str) -> None:
+    """Each is waited for, as it may pass; but who reads it has not to look whether the server runs."""
+    for option, sql, advice in (
+        ("statement_timeout%3D10", "SELECT pg_sleep(1)", "; statement_timeout of the role"),
+        ("default_transaction_read_only%3Don", "CREATE TABLE x ()", "; it only answers"),
+    ):
+
+        async def asked(store: Store, sql: str = sql) -> None:
+            async with store.transaction() as connection:
+                await connection.exec_driver_sql(sql)
+
+        with pytest.raises(DatabaseUnreachableError, match=advice):
+            kept.with_store(f"{postgres_database}&options=-c%20{option}", asked)
+
+
 def test_what_is_shown_has_no_password_and_can_be_typed() -> None:
     """A URL in a message is the one that was given, but for its password."""
+    assert "postgresql://***" == shown(database_url("postgresql://me:sec@ret/of@db/agents"))
     assert "postgresql://me:***@db/agents" == shown(database_url("postgresql://me:secret@db/agents"))
     assert "postgresql://me:***@db/agents" == shown(database_url("postgresql://me:sec@ret@db/agents"))
     assert "postgresql://me@db/agents?password=***" == shown(database_url("postgresql://me@db/agents?password=secret"))

@@ -70,20 +70,43 @@ def database_url(url: str) -> URL:
         # A plain path is what one types on a laptop; nothing in it is taken for a URL's own signs.
         return _file(URL.create("sqlite+aiosqlite", database=url))
     try:
-        parsed = make_url(url)
+        several = _SEVERAL_HOSTS.fullmatch(url)
+        parsed = make_url(_hosts_apart(*several.groups("")) if several is not None else url)
     except (ArgumentError, ValueError) as error:
         raise DatabaseUrlError(_UNREADABLE) from error
     backend = parsed.get_backend_name()
     if backend in ("postgresql", "postgres"):
+        for key in _NOT_POSSIBLE & parsed.query.keys():
+            raise DatabaseUrlError(f"{key} in the database URL is not supported: leave it out")
+        for key in _FILES & parsed.query.keys():
+            if not os.path.exists(path := str(parsed.query[key])):
+                raise DatabaseUrlError(f"{key} in the database URL names no file: {path}")
         for key, pattern in _NUMBERS.items():
             if not re.fullmatch(pattern, str(parsed.query.get(key, 0))):
                 raise DatabaseUrlError(f"{key} in the database URL must be a number")
-        return parsed.set(drivername="postgresql+asyncpg")
+        # Without a name the database is that of PGDATABASE, or of the service; an empty one would be taken for a name.
+        return parsed._replace(drivername="postgresql+asyncpg", database=parsed.database or None)
     if backend == "sqlite":
         return _file(parsed.set(drivername="sqlite+aiosqlite"))
     raise DatabaseUrlError(
         f"tracklog works on SQLite and PostgreSQL, not on {backend!r}; write sqlite:///PATH or postgresql://USER@HOST/NAME"
     )
+
+
+_SEVERAL_HOSTS: Final = re.compile(
+    r"(postgres\w*(?:\+\w+)?://(?:[^/?#]*@)?)([^@/?#]*,[^@/?#]*)((?:/[^?]*)?)(?:\?(.*))?"
+)
+"""Hosts with a port each, which SQLAlchemy reads behind `?host=` only."""
+
+
+def _hosts_apart(scheme: str, hosts: str, name: str, query: str) -> str:
+    return f"{scheme}{name or '/'}?host={hosts}{query and f'&{query}'}"
+
+
+_FILES: Final = {"sslcert", "sslcrl", "sslkey", "sslrootcert"}
+
+_NOT_POSSIBLE: Final = {"hostaddr", "min_protocol_version", "max_protocol_version", "require_auth", "requirepeer"}
+"""What asyncpg knows nothing of, and nobody who wrote it would want to be passed over."""
 
 
 def _file(url: URL) -> URL:
@@ -106,6 +129,8 @@ def shown(url: URL) -> str:
     """
     if url.get_backend_name() == "sqlite":
         return f"sqlite:///{url.database}"
+    if "@" in (url.database or ""):
+        return "postgresql://***"  # Of a password with an @ and a slash the end is taken for the name.
     text = url.render_as_string(hide_password=True).replace("+asyncpg", "")
     # An @ that was not escaped ends the password for whoever parses it, and not for whoever typed it.
     return re.sub(r"password=[^&]*", "password=***", re.sub(r"(://[^:/@]*:)[^/]*@", r"\1***@", text))
@@ -199,13 +224,16 @@ _NOT_ASYNCPG: Final = frozenset(
         "channel_binding",
         "client_encoding",
         "fallback_application_name",
+        "gssdelegation",
         "gssencmode",
         "keepalives",
         "keepalives_count",
         "keepalives_idle",
         "keepalives_interval",
+        "load_balance_hosts",
         "prepared_statement_cache_size",
         "prepared_statement_name_func",
+        "sslcertmode",
         "sslcompression",
         "sslsni",
         "tcp_user_timeout",
@@ -371,11 +399,14 @@ _ADVICE: Final = {
     "not a database": "it is another sort of file; name another one",
     "malformed": "the file is damaged; move it away and make it anew with `tracklog rebuild PATH`",
     "is locked": "another program holds it",
+    "in a read-only transaction": "it only answers: a standby, or default_transaction_read_only is on",
+    "statement timeout": "statement_timeout of the role or of the database is too short for this",
+    "rejected SSL upgrade": "the server has no SSL; check sslmode in the URL",
 }
 
 
 def advice_on(reason: str) -> str:
-    """Say what to do about what SQLite complains of, behind a semicolon; nothing where that is not known."""
+    """Say what to do about what a database complains of, behind a semicolon; nothing where that is not known."""
     return next((f"; {advice}" for words, advice in _ADVICE.items() if words in reason), "")
 
 
