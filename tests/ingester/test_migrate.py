@@ -125,6 +125,35 @@ def test_a_database_of_another_program_is_left_alone(database: str) -> None:
     assert "another program's, with a schema 'ae10'" in asyncio.run(complaint(*versions))
 
 
+def test_a_database_that_lacks_characters_is_refused(postgres_server: Any) -> None:
+    """By whoever would make the schema, with what to do; one that keeps any bytes is taken."""
+    name = postgres_server.create_database()
+
+    def make(encoding: str) -> None:
+        postgres_server.drop_database(name)
+        postgres_server.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+
+    async def prepare() -> None:
+        store = Store(url, "host")
+        try:
+            await store.prepare()
+        finally:
+            await store.close()
+
+    url = postgres_server.url(name)
+    try:
+        make("LATIN1")
+        for refused in (prepare(), migrate.upgrade(url)):
+            with pytest.raises(SchemaError, match=rf"{name}.* the encoding LATIN1, .* ENCODING 'UTF8' TEMPLATE templ"):
+                asyncio.run(refused)
+        assert None is asyncio.run(migrate.current(url))
+        make("SQL_ASCII")
+        asyncio.run(prepare())
+        assert migrate.HEAD == asyncio.run(migrate.current(url))
+    finally:
+        postgres_server.drop_database(name)
+
+
 def test_strangers_cannot_read_the_database(tmp_path: Path) -> None:
     """It holds what the logs hold, and those are made so too."""
     path = tmp_path / "tracklog.db"

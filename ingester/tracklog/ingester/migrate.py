@@ -21,6 +21,9 @@ HEAD: Final = "0004"
 _LOCK: Final = 0x7472_6163_6B6C
 """The advisory lock under which one of several ingesters makes the schema."""
 
+_ENCODINGS: Final = ("UTF8", "SQL_ASCII")
+"""Of PostgreSQL's, those that take every line; SQL_ASCII keeps whatever bytes it is given."""
+
 
 def version_of(connection: Connection) -> str | None:
     """Read the version of a database's schema; None where there is none."""
@@ -98,6 +101,13 @@ def _obstacle(connection: Connection, database: str) -> str | None:
             )
     elif version > HEAD:
         return _complaint(version, database)
+    if connection.dialect.name == "postgresql":
+        encoding = connection.execute(text("SHOW server_encoding")).scalar()
+        if encoding not in _ENCODINGS:
+            return (
+                f"the database {database} has the encoding {encoding}, which lacks characters that lines may have;"
+                " give tracklog one made by CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+            )
     return None
 
 
