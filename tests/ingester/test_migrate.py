@@ -125,6 +125,36 @@ def test_a_database_of_another_program_is_left_alone(database: str) -> None:
     assert "another program's, with a schema 'ae10'" in asyncio.run(complaint(*versions))
 
 
+def test_a_schema_of_ones_own_stands_before_another_programs(postgres_server: Any, postgres_database: str) -> None:
+    """Its version is not taken for ours; ours is made beside our tables, and found wherever the path leads to it."""
+    name = postgres_database.partition("?")[0].rpartition("/")[2]
+    postgres_server.execute(
+        "CREATE TABLE alembic_version (version_num VARCHAR(32))",
+        "INSERT INTO alembic_version VALUES ('ae10')",
+        'CREATE SCHEMA "Own"',
+        "CREATE SCHEMA before",
+        database=name,
+    )
+
+    def by(path: str) -> str:
+        postgres_server.execute(f"ALTER DATABASE {name} SET search_path = {path}")
+        return postgres_database
+
+    assert None is asyncio.run(migrate.current(by('"Own", public')))
+    asyncio.run(migrate.upgrade(postgres_database))
+    schemas = (
+        "SELECT DISTINCT schemaname::text FROM pg_tables WHERE tablename IN ('agent_executions', 'tracklog_purged')"
+    )
+    assert [("Own",)] == kept.query(postgres_database, schemas)
+    versions = 'SELECT a.version_num, b.version_num FROM "Own".alembic_version a, public.alembic_version b'
+    assert [(migrate.HEAD, "ae10")] == kept.query(postgres_database, versions)
+    for path in ('"Own", public', 'before, "Own", public'):
+        assert migrate.HEAD == asyncio.run(migrate.current(by(path)))
+        asyncio.run(migrate.upgrade(postgres_database))
+    assert [(migrate.HEAD, "ae10")] == kept.query(postgres_database, versions)
+    assert "ae10" == asyncio.run(migrate.current(by("public")))
+
+
 def test_a_database_that_lacks_characters_is_refused(postgres_server: Any) -> None:
     """By whoever would make the schema, with what to do; one that keeps any bytes is taken."""
     name = postgres_server.create_database()

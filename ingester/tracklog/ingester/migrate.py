@@ -24,10 +24,26 @@ _LOCK: Final = 0x7472_6163_6B6C
 _ENCODINGS: Final = ("UTF8", "SQL_ASCII")
 """Of PostgreSQL's, those that take every line; SQL_ASCII keeps whatever bytes it is given."""
 
+_HAS_VERSION: Final = """
+SELECT to_regclass('alembic_version') IS NOT NULL
+    AND (
+        to_regclass(quote_ident(current_schema()) || '.alembic_version') IS NOT NULL
+        OR to_regclass('tracklog_sources') IS NOT NULL
+    )
+"""
+"""Whether PostgreSQL's search path leads to a version that is ours, or is in our place.
+
+One further along is another program's where no table of ours goes with it: ours would be made in the first schema.
+"""
+
 
 def version_of(connection: Connection) -> str | None:
     """Read the version of a database's schema; None where there is none."""
-    if not inspect(connection).has_table("alembic_version"):
+    if connection.dialect.name == "postgresql":
+        is_there = bool(connection.execute(text(_HAS_VERSION)).scalar())
+    else:
+        is_there = inspect(connection).has_table("alembic_version")
+    if not is_there:
         return None
     version: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     return version
@@ -119,6 +135,9 @@ def _run_migrations(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
+    if connection.dialect.name == "postgresql" and version_of(connection) is None:
+        # Beside the tables, which are made there; else alembic takes another program's version further along the path.
+        config.attributes["version_schema"] = connection.execute(text("SELECT current_schema()")).scalar()
     command.upgrade(config, "head")
 
 

@@ -4,5 +4,9 @@ from alembic import context
 
 from tracklog.ingester.schema import metadata
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    version_table_schema=context.config.attributes.get("version_schema"),
+)
 context.run_migrations()
