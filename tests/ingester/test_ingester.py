@@ -19,7 +19,16 @@ from sqlalchemy import func, select
 
 from ingester import kept
 from ingester.lines import dumps, stamped
-from tracklog.ingester import DatabaseUnreachableError, Ingester, SourceNotFoundError, files, presence, schema
+from tracklog.ingester import (
+    DatabaseUnreachableError,
+    Ingester,
+    SchemaError,
+    SourceNotFoundError,
+    files,
+    migrate,
+    presence,
+    schema,
+)
 from tracklog.ingester.database import open_reader
 from tracklog.ingester.ranges import gaps
 from tracklog.ingester.sources import Source, find
@@ -613,6 +622,36 @@ def test_a_database_that_lets_nobody_in_for_a_while_is_waited_for(
         asyncio.run(until(all_there))
         process.send_signal(signal.SIGTERM)
         assert 0 == process.wait(10)
+
+
+def test_one_whose_database_was_upgraded_ends(database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It says so, and whoever starts it anew may start a newer one; what else the database refuses is waited for."""
+    breaks = "ALTER TABLE tracklog_ingesters RENAME COLUMN bytes_behind TO behind"
+    if not database.startswith("sqlite"):
+        breaks = "ALTER TABLE tracklog_ingesters DROP CONSTRAINT tracklog_ingesters_pkey"
+
+    async def execute(statement: str) -> None:
+        await asyncio.to_thread(kept.execute, database, statement)
+
+    async def waits() -> bool:
+        return "waiting for it" in caplog.text
+
+    async def noted() -> bool:
+        return bool(await rows_of(database, "tracklog_ingesters"))
+
+    async def run() -> None:
+        await migrate.upgrade(database)
+        async with Ingester([tmp_path], database) as ingester:
+            following = asyncio.create_task(ingester.run(asyncio.Event()))
+            await until(noted)
+            await execute(breaks)
+            await until(waits)
+            assert not following.done()
+            await execute("UPDATE alembic_version SET version_num = '9999'")
+            with pytest.raises(SchemaError, match=r"has schema 9999, newer .*; install a newer tracklog"):
+                await asyncio.wait_for(following, 20)
+
+    asyncio.run(run())
 
 
 def wait_for_stderr(process: subprocess.Popen[bytes], words: str) -> None:

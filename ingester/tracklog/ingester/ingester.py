@@ -14,7 +14,7 @@ from typing import Final, Self, TypeVar
 
 from sqlalchemy import func, select
 
-from tracklog.ingester import poison, presence, retention, rollup, schema, verdicts
+from tracklog.ingester import migrate, poison, presence, retention, rollup, schema, verdicts
 from tracklog.ingester.ahead import Batches
 from tracklog.ingester.database import DEFAULT_URL, ENVIRONMENT_VARIABLE
 from tracklog.ingester.discover import absence, watch
@@ -214,6 +214,8 @@ class Ingester:
             except DatabaseError as error:
                 if isinstance(error, SchemaError) or (at_first and not _may_come_back(error)):
                     raise
+                if not isinstance(error, DatabaseUnreachableError):
+                    await self._check_schema()
                 if not away:
                     _log.warning("%s; waiting for it, the log files keep the lines", error)
                 away = True
@@ -224,6 +226,18 @@ class Ingester:
                 if away:
                     _log.warning("the database is back")
                 return
+
+    async def _check_schema(self) -> None:
+        """Find out whether the database refuses because somebody has upgraded it: then it always will.
+
+        :raises SchemaError: So it is; what is started anew may be a newer version.
+        """
+        try:
+            await migrate.check_again(self._store.engine)
+        except SchemaError:
+            raise
+        except DatabaseError:
+            pass  # It refuses this too, and is waited for.
 
     async def _persist(self, work: Callable[[], Awaitable[T]], *, once: bool = False) -> T:
         """Do it again, from what the database holds, for as long as other transactions are in the way.

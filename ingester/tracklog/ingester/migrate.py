@@ -88,6 +88,17 @@ async def prepare(engine: "AsyncEngine") -> None:
     await _upgrade(engine)
 
 
+async def check_again(engine: "AsyncEngine") -> None:
+    """Check that a database still has the schema that it had when it was prepared.
+
+    :raises SchemaError: It has another version. One in which none is seen may be closed, or being restored.
+    """
+    async with transaction(engine, reads=True) as connection:
+        version = await connection.run_sync(version_of)
+    if version not in (None, HEAD):
+        raise SchemaError(_complaint(version, shown(engine.url)))
+
+
 async def _upgrade(engine: "AsyncEngine") -> None:
     async with transaction(engine) as connection:
         if complaint := await connection.run_sync(_obstacle, shown(engine.url)):
