@@ -1,9 +1,12 @@
 """The schema and its versions."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import orjson
 import pytest
 from alembic import command
@@ -15,7 +18,7 @@ from sqlalchemy import Connection, text
 from ingester import kept
 from ingester.lines import dumps
 from tracklog.ingester import SchemaError, migrate, schema
-from tracklog.ingester.errors import DatabaseUnreachableError, RowsRefusedError
+from tracklog.ingester.errors import DatabaseError, DatabaseUnreachableError, RowsRefusedError
 from tracklog.ingester.store import Store
 
 
@@ -223,14 +226,70 @@ def test_what_the_first_version_rolled_up_is_summed_up_by_hours(database: str, t
     assert _totals(before) == _totals(kept.contents(database))
 
 
+def make_older(database: str, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the schema as it was."""
+    to_head = command.upgrade
+    with monkeypatch.context() as older:
+        older.setattr(command, "upgrade", lambda config, _: to_head(config, version))
+        asyncio.run(migrate.upgrade(database))
+
+
+@asynccontextmanager
+async def long_reader(url: str) -> AsyncIterator[int]:
+    """Hold a table as pg_dump does, and give the process that does it."""
+    connection = await asyncpg.connect(url, server_settings={"application_name": "pg_dump"})
+    try:
+        async with connection.transaction():
+            await connection.fetch("SELECT FROM tracklog_ingesters")
+            yield connection.get_server_pid()
+    finally:
+        await connection.close()
+
+
+def test_an_upgrade_gives_up_behind_a_long_reader(postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names who is in the way, and has changed nothing."""
+    make_older(postgres_database, "0003", monkeypatch)
+    monkeypatch.setattr(migrate, "_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(migrate, "_PAUSES", (0.01,))
+
+    async def run() -> None:
+        async with long_reader(postgres_database) as pid:
+            with pytest.raises(DatabaseError, match=rf"keeps the schema.* that last: pg_dump \(pid {pid}\); .* again"):
+                await asyncio.wait_for(migrate.upgrade(postgres_database), 20)
+        assert "0003" == await migrate.current(postgres_database)
+
+    asyncio.run(run())
+
+
+def test_readers_get_past_an_upgrade_that_waits(postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a long one, after whose end the upgrade is done."""
+    make_older(postgres_database, "0003", monkeypatch)
+    monkeypatch.setattr(migrate, "_LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(migrate, "_PAUSES", (0.01,) * 100)
+
+    async def run() -> None:
+        other = await asyncpg.connect(postgres_database)
+        try:
+            async with long_reader(postgres_database) as pid:
+                upgrading = asyncio.create_task(migrate.upgrade(postgres_database))
+                waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid)))"
+                while not await other.fetchval(waits, pid):
+                    assert not upgrading.done()
+                await other.fetch("SELECT FROM tracklog_ingesters", timeout=20)
+                assert not upgrading.done()
+            await asyncio.wait_for(upgrading, 20)
+        finally:
+            await other.close()
+        assert migrate.HEAD == await migrate.current(postgres_database)
+
+    asyncio.run(run())
+
+
 def test_the_ingester_of_each_host_is_kept_where_each_may_have_several(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of an older schema, in which a second one of a host overwrote the first."""
-    to_head = command.upgrade
-    with monkeypatch.context() as older:
-        older.setattr(command, "upgrade", lambda config, _: to_head(config, "0003"))
-        asyncio.run(migrate.upgrade(database))
+    make_older(database, "0003", monkeypatch)
     columns = "host, version, pid, paths, files, bytes_seen, bytes_behind, started_at, looked_at"
     insert = (
         f"INSERT INTO tracklog_ingesters ({columns}) VALUES ('{{}}', '0', 1, '[\"/{{}}\"]', 1, 1, 0, '{{}}', '{{}}')"

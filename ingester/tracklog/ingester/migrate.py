@@ -1,6 +1,7 @@
 """The schema and its versions."""
 
 import asyncio
+import contextlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -9,7 +10,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Connection, inspect, text
 
 from tracklog.ingester.database import database_url, open_engine, open_reader, shown, transaction, use_wal
-from tracklog.ingester.errors import SchemaError
+from tracklog.ingester.errors import DatabaseError, SchemaError, TransactionConflictError
 from tracklog.ingester.schema import metadata
 
 if TYPE_CHECKING:
@@ -20,6 +21,23 @@ HEAD: Final = "0004"
 
 _LOCK: Final = 0x7472_6163_6B6C
 """The advisory lock under which one of several ingesters makes the schema."""
+
+_LOCK_SECONDS: Final = 5.0
+"""So long migrations wait for a lock on PostgreSQL: whoever comes later, also to read, waits behind them."""
+
+_PAUSES: Final = (1.0, 2.0, 4.0)
+"""Seconds until they try again, in which all others get through."""
+
+_HOLDERS: Final = """
+SELECT DISTINCT activity.pid, coalesce(nullif(application_name, ''), backend_type, 'a session')
+FROM pg_locks JOIN pg_stat_activity activity USING (pid)
+WHERE locktype = 'relation' AND granted AND pid <> pg_backend_pid()
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND relation IN (SELECT to_regclass(name) FROM unnest(CAST(:names AS text[])) name)
+    AND coalesce(xact_start < statement_timestamp() - make_interval(secs => :seconds), true)
+ORDER BY 1
+"""
+"""Who has held locks on our tables for as long as migrations wait; since when another role's does, not all may see."""
 
 _ENCODINGS: Final = ("UTF8", "SQL_ASCII")
 """Of PostgreSQL's, those that take every line; SQL_ASCII keeps whatever bytes it is given."""
@@ -107,10 +125,37 @@ async def _upgrade(engine: "AsyncEngine") -> None:
     async with _at_migrations.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
         if engine.dialect.name == "sqlite":
             await asyncio.to_thread(use_wal, engine.url.database or "")
-        async with transaction(engine) as connection:
-            if engine.dialect.name == "postgresql":
-                await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-            await connection.run_sync(_run_migrations)
+        for pause in _PAUSES:
+            with contextlib.suppress(TransactionConflictError):
+                return await _migrate(engine)
+            await asyncio.sleep(pause)
+        try:
+            await _migrate(engine)
+        except TransactionConflictError as error:
+            raise DatabaseError(await _held(engine)) from error
+
+
+async def _migrate(engine: "AsyncEngine") -> None:
+    async with transaction(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+            # Only from here on: another's migrations may take long, and nobody waits behind who waits for them.
+            await connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{int(_LOCK_SECONDS * 1000)}ms'")
+        await connection.run_sync(_run_migrations)
+
+
+async def _held(engine: "AsyncEngine") -> str:
+    """Say whose transactions kept the migrations from their locks, and what to do."""
+    names = [*metadata.tables, "alembic_version"]
+    async with transaction(engine, reads=True) as connection:
+        holders = (await connection.execute(text(_HOLDERS), {"names": names, "seconds": _LOCK_SECONDS})).all()
+    database = shown(engine.url)
+    who = ", ".join(f"{name} (pid {pid})" for pid, name in holders) or "one that is not seen any more"
+    return (
+        f"the database {database} keeps the schema it had, as its tables are held by transactions that last: {who};"
+        f" wait for them, or end them with SELECT pg_terminate_backend(PID),"
+        f" and run `tracklog db upgrade --db {database}` again"
+    )
 
 
 _at_migrations: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
@@ -156,6 +201,7 @@ async def upgrade(url: str) -> None:
     """Bring a database to the newest schema, from whichever it has.
 
     :raises SchemaError: It has a newer one, or is another program's.
+    :raises DatabaseError: Somebody holds its tables for longer than is waited; nothing was changed.
     """
     engine = open_engine(url)
     try:
