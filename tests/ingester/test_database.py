@@ -13,6 +13,7 @@ import pytest
 from ingester import kept
 from tracklog.analytics import ExecutionAnalytics
 from tracklog.ingester.database import advice_on, asyncpg_arguments, database_url, open_reader, shown
+from tracklog.ingester.discover import Discovery
 from tracklog.ingester.errors import DatabaseError, DatabaseUnreachableError, DatabaseUrlError
 from tracklog.ingester.store import Store
 
@@ -59,6 +60,7 @@ def test_a_tilde_is_the_home_directory(url: str, tmp_path: Path, monkeypatch: py
         "sqlite:/tracklog.db",
         "sqlite//:tracklog.db",
         "http:/db",
+        "sqlite:///file:t.db?uri=true",
     ],
 )
 def test_a_url_of_no_database_of_ours_is_refused(url: str) -> None:
@@ -179,6 +181,55 @@ def test_connecting_again_leaves_the_locks_of_this_process(tmp_path: Path) -> No
             assert before == os.stat(f"{path}-wal").st_ino
 
     asyncio.run(run())
+
+
+def test_a_database_that_a_link_names_is_left_alone_by_the_scan(tmp_path: Path) -> None:
+    """Also where it has no database's name: whoever looked into its files would let go of the locks on them."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (tmp_path / "t.db").symlink_to(logs / "agents")
+    store = Store(str(tmp_path / "t.db"), "test")
+
+    async def run() -> list[tuple[int, int]]:
+        await store.prepare()
+        async with store.transaction() as connection:
+            await connection.exec_driver_sql("DELETE FROM tracklog_sources")
+        assert store.file == str(logs / "agents")
+        untouched = Discovery([str(logs)], lambda path, error: None, store.file)
+        assert [] == list(untouched.scan())
+        inodes = {(file.stat().st_dev, file.stat().st_ino) for file in logs.iterdir()}
+        assert {"agents", "agents-wal", "agents-shm"} == {file.name for file in logs.iterdir()}
+        await store.close()
+        return [inode for inode in inodes if inode not in untouched._untouched]
+
+    assert [] == asyncio.run(run())
+
+
+def test_a_directory_of_a_group_has_a_database_of_the_group(tmp_path: Path) -> None:
+    """The files that a reader leaves beside it are as it is, and whoever ingests must write them."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    for directory, mode in ((tmp_path, 0o755), (shared, 0o775)):
+        directory.chmod(mode)
+        store = Store(str(directory / "t.db"), "test")
+        asyncio.run(prepared(store))
+        assert (0o640 if mode == 0o755 else 0o660) == (directory / "t.db").stat().st_mode & 0o777
+
+
+async def prepared(store: Store) -> None:
+    """Make a database."""
+    await store.prepare()
+    await store.close()
+
+
+def test_a_copy_without_a_wal_has_one_again(tmp_path: Path) -> None:
+    """As `VACUUM INTO` makes it; else each reader would be in the way of the ingester."""
+    asyncio.run(prepared(Store(str(tmp_path / "t.db"), "test")))
+    with contextlib.closing(sqlite3.connect(tmp_path / "t.db")) as connection:
+        connection.execute(f"VACUUM INTO '{tmp_path / 'copy.db'}'")
+    asyncio.run(prepared(Store(str(tmp_path / "copy.db"), "test")))
+    with contextlib.closing(sqlite3.connect(tmp_path / "copy.db")) as connection:
+        assert ("wal",) == connection.execute("PRAGMA journal_mode").fetchone()
 
 
 def test_a_directory_that_cannot_be_written_is_no_obstacle_to_reading(

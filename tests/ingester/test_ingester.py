@@ -6,11 +6,12 @@ import gzip
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -730,3 +731,76 @@ def test_files_that_are_gone_are_forgotten(
             assert len(held._known) <= 30
 
     asyncio.run(run())
+
+
+def test_what_a_restored_database_does_not_have_is_not_removed(tmp_path: Path) -> None:
+    """Whatever was committed once: what is deleted is in the database now, and what is not is read again."""
+    database, backup, logs = tmp_path / "t.db", tmp_path / "backup.db", tmp_path / "logs"
+    for number in range(2):
+        with agent(BUSY, logs=str(logs), executions=5) as busy:
+            busy.wait(30)
+        if not number:
+            asyncio.run(_ingested_once(logs, database))
+            _copy(database, backup)
+
+    async def run() -> list[Path]:
+        async with Ingester([logs], str(database), remove_after=dt.timedelta(0)) as ingester:
+            ingester.remove_after = None
+            await ingester.run_once()
+            _copy(backup, database)
+            ingester.remove_after = dt.timedelta(0)
+            await ingester._remove_old()
+            kept = list(logs.glob("*.jsonl"))
+            await ingester.run_once()
+        return kept
+
+    kept = asyncio.run(run())
+    assert 1 == len(kept)
+    assert 10 == len(asyncio.run(rows_of(str(database), "agent_executions")))
+    assert not list(logs.glob("*.jsonl"))
+
+
+async def _ingested_once(logs: Path, database: Path) -> None:
+    async with Ingester([logs], str(database)) as ingester:
+        await ingester.run_once()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a database as SQLite's own `.backup` and `.restore` do, into what others have open."""
+    with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target)) as other:
+        one.backup(other)
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_database_that_is_taken_away_is_written_no_more(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, is_replaced: bool
+) -> None:
+    """Nobody would see what is written to it: it is said and waited for, and the logs keep the lines."""
+    database, logs = tmp_path / "t.db", tmp_path / "logs"
+    logs.mkdir()
+    path = logs / "a.log"
+    path.write_text('{"event": "e", "execution_id": "x1"}\n')
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        async with Ingester([logs], str(database)) as ingester:
+            following = asyncio.create_task(ingester.run(stop))
+            while ingester.summary.lines < 1:
+                await asyncio.sleep(0.02)
+            database.rename(tmp_path / "away.db")
+            if is_replaced:
+                database.touch()
+            while "was removed or replaced" not in caplog.text:
+                await asyncio.sleep(0.02)
+            with path.open("a") as file:
+                file.write('{"event": "e", "execution_id": "x2"}\n')
+            await asyncio.sleep(0.5)
+            assert 1 == ingester.summary.lines
+            (tmp_path / "away.db").rename(database)
+            while ingester.summary.lines < 2:
+                await asyncio.sleep(0.02)
+            stop.set()
+            await following
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+    assert 2 == len(asyncio.run(rows_of(str(database), "agent_executions")))

@@ -5,8 +5,9 @@ import errno
 import os
 import re
 import sqlite3
+import stat
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -116,6 +117,8 @@ def _file(url: URL) -> URL:
     """
     if url.database in (":memory:", "file::memory:") or url.query.get("mode") == "memory":
         raise DatabaseUrlError("a database in memory is gone with the command that made it; write sqlite:///PATH")
+    if "uri" in url.query:
+        raise DatabaseUrlError("a database URL cannot say `uri`: write sqlite:///PATH, and nothing in SQLite's own way")
     if not url.database:
         raise DatabaseUrlError("an SQLite database of tracklog is a file: write sqlite:///PATH")
     return url.set(database=os.path.expanduser(url.database))
@@ -170,8 +173,9 @@ def open_engine(url: str, *, patient: bool = True) -> "AsyncEngine":
         max_overflow=0,
         connect_args={"isolation_level": None, "timeout": sqlite.BUSY_SECONDS},
     )
-    if "uri" not in parsed.query:  # Else it names a file in SQLite's own way.
-        event.listen(engine.sync_engine, "do_connect", partial(_make_private, parsed))
+    # Absolute, as whoever has it may go elsewhere.
+    path = os.path.realpath(parsed.database or "")
+    event.listen(engine.sync_engine, "do_connect", partial(_make_private, parsed, path))
     event.listen(engine.sync_engine, "connect", _set_up_writer)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
@@ -293,12 +297,14 @@ def use_wal(path: str) -> None:
         connection.close()
 
 
-def _make_private(url: URL, _dialect: object, _record: object, arguments: Sequence[Any], _named: object) -> None:
+def _make_private(url: URL, path: str, _dialect: object, _record: object, arguments: list[Any], _named: object) -> None:
+    arguments[0] = path
     # What is in it was in log files, which strangers cannot read either; SQLite's files beside it do as it does.
-    path = os.path.realpath(arguments[0])
     try:
         if not os.path.exists(path):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o640))
+            if os.stat(os.path.dirname(path)).st_mode & stat.S_IWGRP:
+                os.chmod(path, 0o660)  # A reader of the group leaves files of its own there, which others must write.
         elif os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         elif not os.access(path, os.R_OK):

@@ -162,7 +162,7 @@ class Ingester:
             await persist(lambda: self._drain(progress))
             await persist(self._convict)
         await persist(self._time_out)
-        self._remove_old()
+        await self._remove_old()
         while await persist(lambda: rollup.roll_up(self._store)):
             pass
         await persist(lambda: self._note_presence(stopped=True))
@@ -268,6 +268,7 @@ class Ingester:
 
     async def _pass(self, changed: asyncio.Event, progress: Progress | None) -> None:
         """Look once, and commit what there is; called again a tick later, or at once when something changes."""
+        self._store.require_file()
         now = time.monotonic()
         if changed.is_set() or now >= self._next_scan:
             changed.clear()
@@ -302,7 +303,7 @@ class Ingester:
             self._next_scan = 0.0
         if time.monotonic() >= self._next_stale:
             await self._time_out()
-            self._remove_old()
+            await self._remove_old()
             self._next_stale = time.monotonic() + _STALE_EVERY
         await rollup.roll_up(self._store, before=dt.datetime.now(dt.UTC) - rollup.SETTLING)
         await self._note_presence()
@@ -329,14 +330,25 @@ class Ingester:
         timed_out = await verdicts.time_out(self._store, self.stale_after, self._judge)
         self._summary = replace(self._summary, timed_out=self._summary.timed_out + timed_out)
 
-    def _remove_old(self) -> None:
+    async def _remove_old(self) -> None:
         if self.remove_after is None:
             return
+        self._store.require_file()
         now = dt.datetime.now(dt.UTC)
+        forgotten = False
         for source in self._files.older_than(self.remove_after):
             with contextlib.suppress(OSError):
-                if retention.is_done(source, self.remove_after, now) and retention.remove(source):
-                    _log.info("removed %s, which is in the database", source.path)
+                if not retention.is_done(source, self.remove_after, now):
+                    continue
+                # As the database has it now: from a backup that was restored, lines are missing that were in it once.
+                known = await self._store.checkpoints([source.checkpoint.identity.inode])
+                if retention.is_kept(source, known):
+                    if retention.remove(source):
+                        _log.info("removed %s, which is in the database", source.path)
+                else:
+                    forgotten = True
+        if forgotten:
+            await self._reload()
 
     async def _note_presence(self, *, stopped: bool = False) -> None:
         files = self._files
@@ -405,7 +417,9 @@ def _may_come_back(error: DatabaseError) -> bool:
 async def _any_of(events: Iterable[asyncio.Event], seconds: float) -> None:
     """Wait until one of the events is set, or so long."""
     waiting = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
+    try:
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)

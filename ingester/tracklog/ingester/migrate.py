@@ -97,11 +97,16 @@ async def prepare(engine: "AsyncEngine") -> None:
 
     :raises SchemaError: A PostgreSQL database is older, which its owner upgrades when it suits, or any is newer.
     """
+    is_sqlite = engine.dialect.name == "sqlite"
     async with transaction(engine, reads=True) as connection:
         version = await connection.run_sync(version_of)
+        journal = (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar() if is_sqlite else None
     if version == HEAD:
+        if is_sqlite and journal != "wal":  # As `VACUUM INTO` leaves a copy.
+            await engine.dispose()
+            await asyncio.to_thread(use_wal, engine.url.database or "")
         return
-    if version is not None and engine.dialect.name != "sqlite":
+    if version is not None and not is_sqlite:
         raise SchemaError(_complaint(version, shown(engine.url)))
     await _upgrade(engine)
 

@@ -2,11 +2,12 @@
 
 import datetime as dt
 import os
+from collections.abc import Mapping
 from typing import Final
 
 from tracklog.ingester.decode import Event, decode
 from tracklog.ingester.identify import read_at
-from tracklog.ingester.sources import Source
+from tracklog.ingester.sources import Checkpoint, Source
 from tracklog.ingester.verdicts import is_free
 from tracklog.processors.line import Kind
 
@@ -27,6 +28,17 @@ def is_done(source: Source, age: dt.timedelta, now: dt.datetime) -> bool:
     if checkpoint.position != status.st_size or now.timestamp() - status.st_mtime < age.total_seconds():
         return False
     return is_free(source) and _is_closed(descriptor, status.st_size)
+
+
+def is_kept(source: Source, known: Mapping[tuple[int, int], Checkpoint]) -> bool:
+    """Tell whether the database still has of a file what was committed of it.
+
+    :param known: The latest checkpoints that it has, by locator.
+    """
+    ours, theirs = source.stored, known.get(source.checkpoint.identity.locator)
+    if ours is None or theirs is None:
+        return False
+    return (ours.source_id, ours.position, ours.tail_hash) == (theirs.source_id, theirs.position, theirs.tail_hash)
 
 
 def _is_closed(descriptor: int, size: int) -> bool:

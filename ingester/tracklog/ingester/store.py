@@ -14,6 +14,7 @@ from tracklog.ingester import bulk, commit, migrate, postgresql, schema, sqlite
 from tracklog.ingester.commit import POSITION_COLUMNS, Database, Move, Positions
 from tracklog.ingester.database import asyncpg_arguments, open_engine, transaction
 from tracklog.ingester.decode import written
+from tracklog.ingester.errors import DatabaseUnreachableError
 from tracklog.ingester.fold import Changes, Rows
 from tracklog.ingester.identify import Compression, Identity
 from tracklog.ingester.sources import Checkpoint, Portion
@@ -39,21 +40,21 @@ class Store:
     def __init__(self, url: str, host: str, *, patient: bool = True) -> None:
         self.host = host
         self.engine = open_engine(url, patient=patient)
+        is_sqlite = self.engine.dialect.name == "sqlite"
+        self.file = os.path.realpath(self.engine.url.database or "") if is_sqlite else None
+        """The file that an SQLite database is, wherever links lead and this process goes; None of PostgreSQL."""
+        self._inode: tuple[int, int] | None = None
+        """That of the file, when it was prepared."""
         self._patient = patient
         self._repeating = False
         """Whether the last batch brought lines that were there already: then COPY straight in is not tried."""
-
-    @property
-    def file(self) -> str | None:
-        """The file that an SQLite database is; None of PostgreSQL."""
-        return self.engine.url.database if self.engine.dialect.name == "sqlite" else None
 
     def beside(self) -> Database | None:
         """Give the database as a process beside writes to it; None where a URL says more than SQLite's driver knows."""
         url = self.engine.url
         if self.file is None:
             return postgresql.Database(asyncpg_arguments(url, patient=self._patient), _TIMEOUTS, bulk.KINDS)
-        return None if url.query else sqlite.Database(os.path.abspath(self.file), sqlite.BUSY_SECONDS)
+        return None if url.query else sqlite.Database(self.file, sqlite.BUSY_SECONDS)
 
     async def prepare(self) -> None:
         """Make the schema in an empty database.
@@ -62,6 +63,19 @@ class Store:
         :raises DatabaseUnreachableError: The database is away.
         """
         await migrate.prepare(self.engine)
+        if self.file is not None:
+            self._inode = _inode_of(self.file)
+
+    def require_file(self) -> None:
+        """Check that an SQLite database is still the file that was prepared: in any other nobody sees what is written.
+
+        :raises DatabaseUnreachableError: It was removed, or another was put in its place.
+        """
+        if self._inode is not None and self.file is not None and _inode_of(self.file) != self._inode:
+            raise DatabaseUnreachableError(
+                f"the database {self.file} was removed or replaced while it was open; put it back, or start the"
+                " ingester anew to go on with what is there"
+            )
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Run a transaction; see `database.transaction`."""
@@ -183,6 +197,14 @@ async def be_alone(connection: AsyncConnection) -> None:
 async def mark_windows(connection: AsyncConnection, touched: Iterable[str], host: str, now: dt.datetime) -> None:
     """Note the minutes of these executions as dirty; see `commit.mark_windows`."""
     await commit.mark_windows(bulk.Transaction(connection), touched, host, now)
+
+
+def _inode_of(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def storable(path: str) -> str:

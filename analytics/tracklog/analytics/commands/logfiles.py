@@ -57,8 +57,10 @@ def _database_file(asked: Asked) -> str | None:
     url = asked.url
     scheme, separator, rest = url.partition("://")
     if not separator:
-        return os.path.expanduser(url)
-    return os.path.expanduser(rest.removeprefix("/").partition("?")[0]) if scheme.startswith("sqlite") else None
+        return os.path.realpath(os.path.expanduser(url))
+    if not scheme.startswith("sqlite"):
+        return None
+    return os.path.realpath(os.path.expanduser(rest.removeprefix("/").partition("?")[0]))
 
 
 def complain(path: str, error: OSError) -> None:
