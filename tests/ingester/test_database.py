@@ -6,12 +6,15 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from ingester import kept
 from tracklog.analytics import ExecutionAnalytics
+from tracklog.ingester import sqlite
 from tracklog.ingester.database import advice_on, asyncpg_arguments, database_url, open_reader, shown
 from tracklog.ingester.discover import Discovery
 from tracklog.ingester.errors import DatabaseError, DatabaseUnreachableError, DatabaseUrlError
@@ -220,6 +223,38 @@ async def prepared(store: Store) -> None:
     """Make a database."""
     await store.prepare()
     await store.close()
+
+
+def test_a_wal_begins_anew_although_somebody_always_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who read are waited for, and those who come meanwhile need none of it."""
+    monkeypatch.setattr(sqlite, "_LONG_WAL_BYTES", 1000)
+    path, done = tmp_path / "t.db", threading.Event()
+
+    def read(delay: float) -> None:
+        time.sleep(delay)
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            while not done.is_set():
+                connection.execute("BEGIN")
+                connection.execute("SELECT count(*) FROM t").fetchall()
+                time.sleep(0.1)
+                connection.execute("ROLLBACK")
+
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("CREATE TABLE t (x)")
+        readers = [threading.Thread(target=read, args=(delay,)) for delay in (0, 0.05)]
+        for reader in readers:
+            reader.start()
+        try:
+            for _ in range(10):
+                time.sleep(0.03)
+                writer.execute("INSERT INTO t VALUES (zeroblob(100000))")
+                sqlite.shorten_wal(str(path))
+        finally:
+            done.set()
+            for reader in readers:
+                reader.join()
+        assert (tmp_path / "t.db-wal").stat().st_size < 500_000
 
 
 def test_a_copy_without_a_wal_has_one_again(tmp_path: Path) -> None:

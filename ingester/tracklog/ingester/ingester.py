@@ -14,7 +14,7 @@ from typing import Final, Self, TypeVar
 
 from sqlalchemy import func, select
 
-from tracklog.ingester import migrate, poison, presence, retention, rollup, schema, verdicts
+from tracklog.ingester import migrate, poison, presence, retention, rollup, schema, sqlite, verdicts
 from tracklog.ingester.ahead import Batches
 from tracklog.ingester.database import DEFAULT_URL, ENVIRONMENT_VARIABLE
 from tracklog.ingester.discover import absence, watch
@@ -304,6 +304,8 @@ class Ingester:
         if time.monotonic() >= self._next_stale:
             await self._time_out()
             await self._remove_old()
+            if self._store.file is not None:
+                await asyncio.to_thread(sqlite.shorten_wal, self._store.file)
             self._next_stale = time.monotonic() + _STALE_EVERY
         await rollup.roll_up(self._store, before=dt.datetime.now(dt.UTC) - rollup.SETTLING)
         await self._note_presence()

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import os
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -149,6 +150,24 @@ def checkpoint(path: str) -> None:
     """Copy what others wrote from the WAL into the database, as far as that goes without anybody waiting for it."""
     with contextlib.suppress(sqlite3.Error), contextlib.closing(_opened(path, BUSY_SECONDS)) as connection:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def shorten_wal(path: str) -> None:
+    """Have a long WAL written from its beginning again, although there is always somebody who reads.
+
+    Else it grows for as long as one begins to read before another has ended. Whoever writes waits for those who read.
+    """
+    with contextlib.suppress(OSError, sqlite3.Error):
+        if os.path.getsize(f"{path}-wal") > _LONG_WAL_BYTES:
+            with contextlib.closing(_opened(path, _WAL_SECONDS)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(RESTART)")
+
+
+_LONG_WAL_BYTES: Final = 128 << 20
+"""Twice what SQLite cuts a WAL to that was long."""
+
+_WAL_SECONDS: Final = 1.0
+"""So long those who read are waited for; answers take less."""
 
 
 def _opened(path: str, patience: float) -> sqlite3.Connection:
