@@ -262,14 +262,17 @@ def open_reader(url: str) -> Engine:
             raise DatabaseUnreachableError(
                 f"there is no database at {path}; `tracklog ingest PATH --db {shown(parsed)}` makes it from log files"
             )
-        if not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists():
-            # SQLite would make its files beside it; nobody can be writing there, so it needs none.
+        path = path.resolve()  # SQLite's files are beside the file itself, not beside a link to it.
+        is_written = any(Path(f"{path}{end}").exists() for end in ("-wal", "-journal"))
+        if not is_written and not os.access(path.parent, os.W_OK):
+            # SQLite would make its files beside it; nobody is writing there, so it needs none.
             query["immutable"] = "1"
     except OSError as error:
         raise _closed(parsed, error.strerror or str(error)) from error
     engine = create_engine(
-        URL.create("sqlite", database=f"file:{quote(str(path.resolve()))}", query=query),
+        URL.create("sqlite", database=f"file:{quote(str(path))}", query=query),
         connect_args={"isolation_level": None, "timeout": sqlite.BUSY_SECONDS, "check_same_thread": False},
+        max_overflow=-1,  # A file has no number of readers that it bears; whoever asks at the same time is not refused.
     )
     event.listen(engine, "connect", _set_up_reader)
     event.listen(engine, "begin", _begin_deferred)
