@@ -1,11 +1,14 @@
 """Test reading an SQLite file that others write, link to, and fork with."""
 
+import contextlib
 import os
 from pathlib import Path
 
 import pytest
 
 from analytics.stored import Stored
+from tracklog.analytics import ExecutionAnalytics
+from tracklog.analytics.errors import StatementError
 from tracklog.ingester.database import open_reader
 
 
@@ -51,3 +54,21 @@ def test_many_answers_at_a_time(path: Path) -> None:
     for connection in connections:
         connection.close()
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TEMP TABLE agent_executions AS SELECT * FROM main.agent_executions LIMIT 0",
+        "CREATE TEMP VIEW agent_executions AS SELECT * FROM main.agent_executions WHERE 0",
+        "PRAGMA case_sensitive_like = ON",
+    ],
+)
+def test_a_statement_leaves_nothing_behind(path: Path, statement: str) -> None:
+    """What somebody's own statement does to its connection, later answers do not see."""
+    with ExecutionAnalytics(str(path)) as analytics:
+        assert len(analytics.get_recent_executions()) == 1
+        with contextlib.suppress(StatementError):
+            analytics.run_sql(statement)
+        assert len(analytics.get_recent_executions()) == 1
+        assert analytics.run_sql("SELECT 'A' LIKE 'a' AS is_like")[0]["is_like"] == 1

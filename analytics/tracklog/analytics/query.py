@@ -58,6 +58,10 @@ def run(query: Query[T], connection: Connection) -> T:
         statement = next(query)
         while True:
             if isinstance(statement, Plain):
+                if connection.dialect.name == "sqlite":
+                    # What it leaves on its connection, such as temporary tables and settings, no later answer shall
+                    # see: the connection is closed after this one.
+                    connection.detach()
                 with _told():
                     rows = _rows(connection.exec_driver_sql(statement.sql), statement.limit)
             else:
