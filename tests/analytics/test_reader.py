@@ -2,14 +2,19 @@
 
 import contextlib
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from analytics.stored import Stored
-from tracklog.analytics import ExecutionAnalytics
+from tracklog.analytics import DatabaseError, ExecutionAnalytics
 from tracklog.analytics.errors import StatementError
+from tracklog.analytics.query import Query
+from tracklog.analytics.reader import open_database
 from tracklog.ingester.database import open_reader
+from tracklog.ingester.schema import agent_executions
 
 
 @pytest.fixture
@@ -72,3 +77,55 @@ def test_a_statement_leaves_nothing_behind(path: Path, statement: str) -> None:
             analytics.run_sql(statement)
         assert len(analytics.get_recent_executions()) == 1
         assert analytics.run_sql("SELECT 'A' LIKE 'a' AS is_like")[0]["is_like"] == 1
+
+
+def test_a_file_is_written_after_it_was_opened(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may not write beside a file reads it as one that nobody writes, until somebody does."""
+    close_directory(monkeypatch, path.parent)
+    with ExecutionAnalytics(str(path)) as analytics:
+        assert analytics.get_recent_executions()[0].agent_name == "Agent"
+        with contextlib.closing(sqlite3.connect(path)) as writer:
+            writer.execute("UPDATE agent_executions SET agent_name = 'Other'")
+            writer.commit()
+            assert Path(f"{path}-wal").exists()
+            assert analytics.get_recent_executions()[0].agent_name == "Other"
+            analytics.close()  # The last one who may write takes the WAL away.
+        assert analytics.get_recent_executions()[0].agent_name == "Other"
+        with contextlib.closing(sqlite3.connect(path)) as writer:
+            writer.execute("DELETE FROM agent_executions")
+            writer.commit()
+        assert not Path(f"{path}-wal").exists()
+        assert analytics.get_recent_executions() == []
+
+
+def test_a_file_is_written_while_it_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that somebody wrote into is asked for again."""
+    close_directory(monkeypatch, path.parent)
+    reader = open_database(str(path))
+    writers: list[sqlite3.Connection] = []
+
+    def question() -> Query[int]:
+        rows = yield select(agent_executions.c.execution_id)
+        if not writers:
+            writers.append(sqlite3.connect(path))
+            writers[0].execute("DELETE FROM agent_executions")
+            writers[0].commit()
+        return len(rows)
+
+    assert reader.answer(question) == 0
+    writers[0].close()
+    reader.close()
+
+
+def test_a_malformed_file_in_a_closed_directory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is told to move a file away that is only read without locks."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (size - 4096))
+    with monkeypatch.context() as patch:
+        close_directory(patch, path.parent)
+        with ExecutionAnalytics(str(path)) as analytics, pytest.raises(DatabaseError, match="or is damaged; ask again"):
+            analytics.get_recent_executions()
+    with ExecutionAnalytics(str(path)) as analytics, pytest.raises(DatabaseError, match="move it away"):
+        analytics.get_recent_executions()

@@ -7,6 +7,7 @@ that the same connections serve callers with a running loop, with another one, a
 import asyncio
 import concurrent.futures
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from tracklog.analytics.errors import StatementError
 from tracklog.analytics.query import Query, run, run_async
 from tracklog.ingester.database import (
     asyncpg_arguments,
@@ -26,7 +28,7 @@ from tracklog.ingester.database import (
     shown,
     translation,
 )
-from tracklog.ingester.errors import DatabaseError, SchemaError
+from tracklog.ingester.errors import DatabaseError, DatabaseRefusedError, SchemaError
 from tracklog.ingester.migrate import check
 
 if TYPE_CHECKING:
@@ -40,6 +42,11 @@ _POOL_SIZE: Final = 5
 _MISSING: Final = ("no such table", "no such column")
 _MISSING_STATES: Final = ("42P01", "42703", "3F000")
 """SQLSTATEs of a table, a column and a schema that are not there."""
+
+
+_MALFORMED: Final = "malformed"
+_NOT_OPENED: Final = "unable to open"
+"""What SQLite says of a file that changes while it is taken for one that does not, and of one whose WAL is gone."""
 
 
 class Reader(Protocol):
@@ -73,11 +80,35 @@ class SqliteReader:
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._file: tuple[int, int] | None = None
+        self._content: tuple[int, int] | None = None
         self._checked: Engine | None = None
 
     def answer(self, make_query: Callable[[], Query[T]]) -> T:
         """Answer a query; blocks until it is answered."""
         engine = self._current_engine()
+        try:
+            answer = self._ask(engine, make_query)
+        except (DatabaseError, StatementError) as error:
+            # A file that nobody was writing may be written now, and one that was written may be left alone.
+            if not (_is_immutable(engine) and self._may_be_overtaken(error)) and _NOT_OPENED not in str(error):
+                raise
+        else:
+            if not (_is_immutable(engine) and self._is_written()):
+                return answer
+        self._forget(engine)
+        engine = self._current_engine()
+        try:
+            return self._ask(engine, make_query)
+        except DatabaseRefusedError as error:
+            if not _is_immutable(engine) or _MALFORMED not in str(error):
+                raise
+            # Whether it is damaged cannot be told of a file that is read without locks, nor be mended by this user.
+            raise DatabaseError(
+                f"the database {shown(self._parsed)} cannot be read: it is written at the moment, or is damaged; "
+                "ask again, or ask where its directory may be written in"
+            ) from error
+
+    def _ask(self, engine: Engine, make_query: Callable[[], Query[T]]) -> T:
         with translated(self._parsed), engine.connect() as connection, connection.begin():
             if self._checked is not engine:
                 check(connection, self._url)
@@ -98,19 +129,44 @@ class SqliteReader:
     def _current_engine(self) -> Engine:
         # A database that was made anew is another file under the same name; connections to the old one would go on
         # answering from it.
+        file, content = self._status()
+        with self._lock:
+            engine = self._engine
+            if engine is None or file != self._file or file is None or (_is_immutable(engine) and self._is_written()):
+                if engine is not None:
+                    engine.dispose()
+                    self._engine = None
+                self._engine = engine = open_reader(self._url)
+                self._file, self._content = file, content
+            return engine
+
+    def _forget(self, engine: Engine) -> None:
+        """Open the file anew for the next question, unless another thread has."""
+        with self._lock:
+            if self._engine is engine:
+                engine.dispose()
+                self._engine = None
+
+    def _status(self) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+        """Give which file it is, and what tells that somebody wrote into it; None where there is none."""
         try:
             status = Path(self._parsed.database or "").stat()
-            file = (status.st_dev, status.st_ino)
         except OSError:
-            file = None
-        with self._lock:
-            if self._engine is None or file != self._file or file is None:
-                if self._engine is not None:
-                    self._engine.dispose()
-                    self._engine = None
-                self._engine = open_reader(self._url)
-                self._file = file
-            return self._engine
+            return None, None
+        return (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns)
+
+    def _is_written(self) -> bool:
+        """Tell whether somebody writes the file, or did since it was opened; read as immutable, it shows none of it."""
+        path = os.path.realpath(self._parsed.database or "")
+        return self._status()[1] != self._content or any(os.path.exists(f"{path}{end}") for end in ("-wal", "-journal"))
+
+    def _may_be_overtaken(self, error: Exception) -> bool:
+        return _MALFORMED in str(error) or self._is_written()
+
+
+def _is_immutable(engine: Engine) -> bool:
+    """Tell whether it reads a file without locks, as one that nobody writes."""
+    return "immutable" in engine.url.query
 
 
 class PostgresReader:
