@@ -3,6 +3,8 @@
 import contextlib
 import os
 import sqlite3
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,59 @@ def test_a_malformed_file_in_a_closed_directory(path: Path, monkeypatch: pytest.
             analytics.get_recent_executions()
     with ExecutionAnalytics(str(path)) as analytics, pytest.raises(DatabaseError, match="move it away"):
         analytics.get_recent_executions()
+
+
+def fork(work: Callable[[], bool]) -> None:
+    """Check that something is so in a forked child."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            status = 0 if work() else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def open_files(path: Path) -> list[str]:
+    """Give the names under which this process has a database and SQLite's files of it open."""
+    names = (os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd"))
+    return [name for name in names if name.startswith(str(path))]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="The system does not show what a process has open")
+def test_a_fork_finds_no_file_open(path: Path) -> None:
+    """A forked child inherits no file, with which SQLite would think that it holds its parent's locks."""
+    with ExecutionAnalytics(str(path)) as analytics, ExecutionAnalytics(str(path)) as other:
+        for answers in (analytics, other):
+            assert len(answers.get_recent_executions()) == 1
+        assert open_files(path)
+        fork(lambda: not open_files(path) and len(analytics.get_recent_executions()) == 1 and bool(open_files(path)))
+        assert not open_files(path)
+        assert len(analytics.get_recent_executions()) == 1
+        fork(lambda: not open_files(path))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="The system does not show what a process has open")
+def test_a_fork_while_a_question_runs(path: Path) -> None:
+    """A question that another thread asks is answered, and its connection not left open."""
+    reader = open_database(str(path))
+    asked, forked = threading.Event(), threading.Event()
+    found: list[int] = []
+
+    def question() -> Query[int]:
+        yield select(agent_executions.c.execution_id)
+        asked.set()
+        assert forked.wait(10)
+        return len((yield select(agent_executions.c.execution_id)))
+
+    thread = threading.Thread(target=lambda: found.append(reader.answer(question)))
+    thread.start()
+    assert asked.wait(10)
+    fork(lambda: True)
+    forked.set()
+    thread.join()
+    assert found == [1]
+    assert not open_files(path)
+    assert reader.answer(question) == 1
+    reader.close()

@@ -9,6 +9,7 @@ import concurrent.futures
 import contextlib
 import os
 import threading
+import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
@@ -38,6 +39,9 @@ T = TypeVar("T")
 
 _POOL_SIZE: Final = 5
 """Answers at a time on PostgreSQL; each is one short transaction, and a dashboard asks for a handful at once."""
+
+_LOCK_SECONDS: Final = 1
+"""A fork waits no longer for another thread that opens or closes a file."""
 
 _MISSING: Final = ("no such table", "no such column")
 _MISSING_STATES: Final = ("42P01", "42703", "3F000")
@@ -109,11 +113,17 @@ class SqliteReader:
             ) from error
 
     def _ask(self, engine: Engine, make_query: Callable[[], Query[T]]) -> T:
-        with translated(self._parsed), engine.connect() as connection, connection.begin():
-            if self._checked is not engine:
-                check(connection, self._url)
-                self._checked = engine
-            return run(make_query(), connection)
+        pool = engine.pool
+        try:
+            with translated(self._parsed), engine.connect() as connection, connection.begin():
+                if self._checked is not engine:
+                    check(connection, self._url)
+                    self._checked = engine
+                return run(make_query(), connection)
+        finally:
+            if self._engine is not engine:  # Closed meanwhile: the connection came back to where nobody closes it.
+                pool.dispose()
+                engine.dispose()
 
     async def answer_async(self, make_query: Callable[[], Query[T]]) -> T:
         """Answer a query on a thread of the running loop."""
@@ -122,9 +132,21 @@ class SqliteReader:
     def close(self) -> None:
         """Close the file; a later question opens it anew."""
         with self._lock:
-            if self._engine is not None:
-                self._engine.dispose()
-            self._engine = self._file = self._checked = None
+            self._close()
+
+    def close_before_fork(self) -> None:
+        """Close the file, except for questions that other threads ask now; a later question opens it anew."""
+        # Whoever holds the lock does so for a moment; unless the fork interrupted it, where waiting is for ever.
+        if self._lock.acquire(timeout=_LOCK_SECONDS):
+            try:
+                self._close()
+            finally:
+                self._lock.release()
+
+    def _close(self) -> None:
+        if self._engine is not None:
+            self._engine.dispose()
+        self._engine = self._file = self._content = self._checked = None
 
     def _current_engine(self) -> Engine:
         # A database that was made anew is another file under the same name; connections to the old one would go on
@@ -138,6 +160,7 @@ class SqliteReader:
                     self._engine = None
                 self._engine = engine = open_reader(self._url)
                 self._file, self._content = file, content
+                _opened[id(self)] = self
             return engine
 
     def _forget(self, engine: Engine) -> None:
@@ -167,6 +190,28 @@ class SqliteReader:
 def _is_immutable(engine: Engine) -> bool:
     """Tell whether it reads a file without locks, as one that nobody writes."""
     return "immutable" in engine.url.query
+
+
+_opened: Final["weakref.WeakValueDictionary[int, SqliteReader]"] = weakref.WeakValueDictionary()
+"""Readers that may have a file open."""
+
+
+def _close_before_fork() -> None:
+    """Close what is read of SQLite files.
+
+    A forked child has its parent's record of which locks its process holds, and not the locks: where a file is open
+    when it forks, SQLite in the child takes no locks on that file, for a reader nor for an ingester.
+    """
+    for reference in _opened.valuerefs():
+        reader = reference()
+        if reader is not None:
+            with contextlib.suppress(Exception):  # A fork does not fail for it.
+                reader.close_before_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    # What the child inherits is not its own to close when it forks in its turn.
+    os.register_at_fork(before=_close_before_fork, after_in_child=_opened.clear)
 
 
 class PostgresReader:
