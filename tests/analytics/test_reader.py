@@ -119,6 +119,21 @@ def test_a_file_is_written_while_it_is_read(path: Path, monkeypatch: pytest.Monk
     reader.close()
 
 
+def test_a_wal_goes_away(path: Path) -> None:
+    """Whoever may not make SQLite's files reads without them when the ingester that made them ends."""
+    reader = open_database(str(path))
+    asked: list[str] = []
+
+    def question() -> Query[int]:
+        if not asked:  # As SQLite says it to users who may not write in the directory; root may.
+            asked.append("first")
+            raise StatementError("the database refuses the statement: attempt to write a readonly database")
+        return len((yield select(agent_executions.c.execution_id)))
+
+    assert reader.answer(question) == 1
+    reader.close()
+
+
 def test_a_malformed_file_in_a_closed_directory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is told to move a file away that is only read without locks."""
     size = path.stat().st_size

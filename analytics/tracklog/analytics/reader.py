@@ -49,8 +49,10 @@ _MISSING_STATES: Final = ("42P01", "42703", "3F000")
 
 
 _MALFORMED: Final = "malformed"
-_NOT_OPENED: Final = "unable to open"
-"""What SQLite says of a file that changes while it is taken for one that does not, and of one whose WAL is gone."""
+"""What SQLite says of a file that changes while it is taken for one that does not."""
+
+_WAL_GONE: Final = ("unable to open", "readonly database")
+"""What it says where it would have to make the files beside it that an ingester took away when it ended."""
 
 
 class Reader(Protocol):
@@ -94,7 +96,7 @@ class SqliteReader:
             answer = self._ask(engine, make_query)
         except (DatabaseError, StatementError) as error:
             # A file that nobody was writing may be written now, and one that was written may be left alone.
-            if not (_is_immutable(engine) and self._may_be_overtaken(error)) and _NOT_OPENED not in str(error):
+            if not (_is_immutable(engine) and self._may_be_overtaken(error)) and not _is_wal_gone(error):
                 raise
         else:
             if not (_is_immutable(engine) and self._is_written()):
@@ -185,6 +187,10 @@ class SqliteReader:
 
     def _may_be_overtaken(self, error: Exception) -> bool:
         return _MALFORMED in str(error) or self._is_written()
+
+
+def _is_wal_gone(error: Exception) -> bool:
+    return any(words in str(error) for words in _WAL_GONE)
 
 
 def _is_immutable(engine: Engine) -> bool:
