@@ -2,7 +2,7 @@
 
 Each row is a ratio: both sides do the same work in turns, and the median of the pairs counts, because machines are
 noisy and not alike. `python -m benchmarks ROW...` measures some rows; `--steps N` lets the growing database grow to
-about N times 100,000 lines (4). `python -m benchmarks answers --executions N --logs M` asks a database of N executions
+about N times 100,000 lines (4); `ingest --pairs N` measures each backlog in N pairs (3), and says what each gave. `python -m benchmarks answers --executions N --logs M` asks a database of N executions
 with M log rows each, made by SQL; it takes minutes and gigabytes, and is measured only when it is named. So are
 `peers`, which have to be installed beside: see `make bench-heavy`.
 """
@@ -27,12 +27,16 @@ Row = tuple[str, str, str, str, str, str]
 
 Side = Callable[[Path], float]
 
+_USUAL_PAIRS = 5
+"""Of more, what each gave is said."""
+
 
 class Bench:
     """Where measurements are taken."""
 
-    def __init__(self, place: Path, steps: int, executions: int, logs: int) -> None:
+    def __init__(self, place: Path, steps: int, executions: int, logs: int, backlogs: int) -> None:
         self.steps = steps
+        self.backlogs = backlogs
         self.executions = executions
         self.logs = logs
         self._place = place
@@ -47,7 +51,12 @@ class Bench:
 
     def pairs(self, ours: Side, theirs: Side, runs: int) -> tuple[float, float]:
         """Run both in turns, and give the medians."""
-        results = [(ours(self.directory()), theirs(self.directory())) for _ in range(runs)]
+        results = []
+        for _ in range(runs):
+            results.append((ours(self.directory()), theirs(self.directory())))
+            if runs > _USUAL_PAIRS:
+                one, other = results[-1]
+                print(f"{one:,.1f} {other:,.1f} {one / other:.2f}x", file=sys.stderr)
         return statistics.median(one for one, _ in results), statistics.median(other for _, other in results)
 
     @contextmanager
@@ -124,13 +133,17 @@ def ingest(bench: Bench) -> Iterator[Row]:
     """Measure a backlog."""
     what = "a backlog, lines/s"
     sqlite = f"{what}, SQLite"
-    yield _rate(sqlite, "loads + executemany", bench.pairs(backlog.ours, backlog.plain_inserts, 3), ">= 1.0x")
-    yield _rate(sqlite, "sqlite-utils", bench.pairs(backlog.ours, backlog.sqlite_utils, 3), ">= 4x")
-    yield _rate(sqlite, "DuckDB's read_json", bench.pairs(backlog.ours, backlog.duckdb_reads, 3), ">= 0.3x")
+    yield _rate(
+        sqlite, "loads + executemany", bench.pairs(backlog.ours, backlog.plain_inserts, bench.backlogs), ">= 1.0x"
+    )
+    yield _rate(sqlite, "sqlite-utils", bench.pairs(backlog.ours, backlog.sqlite_utils, bench.backlogs), ">= 4x")
+    yield _rate(
+        sqlite, "DuckDB's read_json", bench.pairs(backlog.ours, backlog.duckdb_reads, bench.backlogs), ">= 0.3x"
+    )
     with bench.postgresql() as database:
         ours: Side = lambda place: backlog.ours(place, database())  # noqa: E731
         theirs: Side = lambda place: backlog.plain_copy(place, database())  # noqa: E731
-        yield _rate(f"{what}, PostgreSQL", "loads + COPY", bench.pairs(ours, theirs, 3), ">= 1.0x")
+        yield _rate(f"{what}, PostgreSQL", "loads + COPY", bench.pairs(ours, theirs, bench.backlogs), ">= 1.0x")
 
 
 def memory(bench: Bench) -> Iterator[Row]:
@@ -221,12 +234,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4, help="100,000 lines each, for `grow`")
     parser.add_argument("--executions", type=int, default=1_000_000, help="for `answers` and `flat`")
     parser.add_argument("--logs", type=int, default=14, help="log rows of each execution, for `answers`")
+    parser.add_argument("--pairs", type=int, default=3, help="for `ingest`")
     arguments = parser.parse_args()
     if unknown := set(arguments.rows) - set(ROWS | LONG):
         parser.error(f"there is no {', '.join(sorted(unknown))}")
     table: list[Row] = []
     with tempfile.TemporaryDirectory() as place:
-        bench = Bench(Path(place), arguments.steps, arguments.executions, arguments.logs)
+        bench = Bench(Path(place), arguments.steps, arguments.executions, arguments.logs, arguments.pairs)
         for name in arguments.rows or ROWS:
             for row in (ROWS | LONG)[name](bench):
                 print(".", end="", file=sys.stderr, flush=True)

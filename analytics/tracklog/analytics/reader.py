@@ -157,9 +157,7 @@ class SqliteReader:
         with self._lock:
             engine = self._engine
             if engine is None or file != self._file or file is None or (_is_immutable(engine) and self._is_written()):
-                if engine is not None:
-                    engine.dispose()
-                    self._engine = None
+                self._close()
                 self._engine = engine = open_reader(self._url)
                 self._file, self._content = file, content
                 _opened[id(self)] = self
@@ -169,8 +167,7 @@ class SqliteReader:
         """Open the file anew for the next question, unless another thread has."""
         with self._lock:
             if self._engine is engine:
-                engine.dispose()
-                self._engine = None
+                self._close()
 
     def _status(self) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
         """Give which file it is, and what tells that somebody wrote into it; None where there is none."""

@@ -11,6 +11,7 @@ from typing import Final
 from tracklog.ingester.batch import Tally
 from tracklog.ingester.decode import Event
 from tracklog.ingester.discover import Discovery, Found
+from tracklog.ingester.identify import inode_of
 from tracklog.ingester.sources import Checkpoint, Portion, Source, find
 
 _log = logging.getLogger("tracklog.ingester")
@@ -152,7 +153,7 @@ class Files:
         except OSError as error:
             self._cannot_read(file.path, error)
             return None
-        if inode not in (_inode_of(source.fileno()), _inode_of(file.path)):
+        if inode not in (inode_of(source.fileno()), inode_of(file.path)):
             # It was renamed since the scan, and another one has its name: each is found by the next scan.
             self.left += 1
             source.close()
@@ -335,15 +336,6 @@ class Files:
         if path not in self._complained:
             self._complained.add(path)
             _log.warning("cannot read %s: %s; going on without it until that is mended", path, error.strerror or error)
-
-
-def _inode_of(file: str | int) -> _Inode | None:
-    """Give the inode of a descriptor, or of what has a name by now."""
-    try:
-        status = os.stat(file, follow_symlinks=False) if isinstance(file, str) else os.fstat(file)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _most_open() -> int:

@@ -48,6 +48,15 @@ def identity_of(descriptor: int, status: os.stat_result) -> Identity:
     return Identity(_signed(status.st_dev), _signed(status.st_ino), birth)
 
 
+def inode_of(file: str | int) -> tuple[int, int] | None:
+    """Give device and inode of a descriptor, or of what has a name by now; None where there is nothing."""
+    try:
+        status = os.stat(file, follow_symlinks=False) if isinstance(file, str) else os.fstat(file)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def source_id(host: str, identity: Identity, generation: int) -> str:
     """Name a file's content: the same for every ingester on that host."""
     text = f"{host}\n{identity.inode}\n{identity.birth_ns}\n{generation}"

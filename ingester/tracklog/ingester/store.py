@@ -16,7 +16,7 @@ from tracklog.ingester.database import asyncpg_arguments, open_engine, transacti
 from tracklog.ingester.decode import written
 from tracklog.ingester.errors import DatabaseUnreachableError
 from tracklog.ingester.fold import Changes, Rows
-from tracklog.ingester.identify import Compression, Identity
+from tracklog.ingester.identify import Compression, Identity, inode_of
 from tracklog.ingester.sources import Checkpoint, Portion
 from tracklog.processors.errors import TracklogError
 
@@ -64,14 +64,14 @@ class Store:
         """
         await migrate.prepare(self.engine)
         if self.file is not None:
-            self._inode = _inode_of(self.file)
+            self._inode = inode_of(self.file)
 
     def require_file(self) -> None:
         """Check that an SQLite database is still the file that was prepared: in any other nobody sees what is written.
 
         :raises DatabaseUnreachableError: It was removed, or another was put in its place.
         """
-        if self._inode is not None and self.file is not None and _inode_of(self.file) != self._inode:
+        if self._inode is not None and self.file is not None and inode_of(self.file) != self._inode:
             raise DatabaseUnreachableError(
                 f"the database {self.file} was removed or replaced while it was open; put it back, or start the"
                 " ingester anew to go on with what is there"
@@ -197,14 +197,6 @@ async def be_alone(connection: AsyncConnection) -> None:
 async def mark_windows(connection: AsyncConnection, touched: Iterable[str], host: str, now: dt.datetime) -> None:
     """Note the minutes of these executions as dirty; see `commit.mark_windows`."""
     await commit.mark_windows(bulk.Transaction(connection), touched, host, now)
-
-
-def _inode_of(path: str) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def storable(path: str) -> str:
