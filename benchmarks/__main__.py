@@ -2,9 +2,10 @@
 
 Each row is a ratio: both sides do the same work in turns, and the median of the pairs counts, because machines are
 noisy and not alike. `python -m benchmarks ROW...` measures some rows; `--steps N` lets the growing database grow to
-about N times 100,000 lines (4); `ingest --pairs N` measures each backlog in N pairs (3), and says what each gave. `python -m benchmarks answers --executions N --logs M` asks a database of N executions
-with M log rows each, made by SQL; it takes minutes and gigabytes, and is measured only when it is named. So are
-`peers`, which have to be installed beside: see `make bench-heavy`.
+about N times 100,000 lines (4); `ingest --pairs N` measures each backlog in N pairs (3), and of more than five says what
+each gave. `python -m benchmarks answers --executions N --logs M` asks a database of N executions with M log rows each,
+made by SQL; it takes minutes and gigabytes, and is measured only when it is named. So are `peers`, which have to be
+installed beside: see `make bench-heavy`.
 """
 
 import argparse
@@ -131,19 +132,15 @@ def execution(bench: Bench) -> Iterator[Row]:
 
 def ingest(bench: Bench) -> Iterator[Row]:
     """Measure a backlog."""
-    what = "a backlog, lines/s"
+    what, runs = "a backlog, lines/s", bench.backlogs
     sqlite = f"{what}, SQLite"
-    yield _rate(
-        sqlite, "loads + executemany", bench.pairs(backlog.ours, backlog.plain_inserts, bench.backlogs), ">= 1.0x"
-    )
-    yield _rate(sqlite, "sqlite-utils", bench.pairs(backlog.ours, backlog.sqlite_utils, bench.backlogs), ">= 4x")
-    yield _rate(
-        sqlite, "DuckDB's read_json", bench.pairs(backlog.ours, backlog.duckdb_reads, bench.backlogs), ">= 0.3x"
-    )
+    yield _rate(sqlite, "loads + executemany", bench.pairs(backlog.ours, backlog.plain_inserts, runs), ">= 1.0x")
+    yield _rate(sqlite, "sqlite-utils", bench.pairs(backlog.ours, backlog.sqlite_utils, runs), ">= 4x")
+    yield _rate(sqlite, "DuckDB's read_json", bench.pairs(backlog.ours, backlog.duckdb_reads, runs), ">= 0.3x")
     with bench.postgresql() as database:
         ours: Side = lambda place: backlog.ours(place, database())  # noqa: E731
         theirs: Side = lambda place: backlog.plain_copy(place, database())  # noqa: E731
-        yield _rate(f"{what}, PostgreSQL", "loads + COPY", bench.pairs(ours, theirs, bench.backlogs), ">= 1.0x")
+        yield _rate(f"{what}, PostgreSQL", "loads + COPY", bench.pairs(ours, theirs, runs), ">= 1.0x")
 
 
 def memory(bench: Bench) -> Iterator[Row]:
