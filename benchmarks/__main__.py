@@ -2,7 +2,7 @@
 
 Each row is a ratio: both sides do the same work in turns, and the median of the pairs counts, because machines are
 noisy and not alike. `python -m benchmarks ROW...` measures some rows; `--steps N` lets the growing database grow to
-about N times 100,000 lines (4); `ingest --pairs N` measures each backlog in N pairs (3), and of more than five says what
+about N times 100,000 lines (4); `ingest --pairs N` measures each backlog in N pairs (3), of more than five says what
 each gave. `python -m benchmarks answers --executions N --logs M` asks a database of N executions with M log rows each,
 made by SQL; it takes minutes and gigabytes, and is measured only when it is named. So are `peers`, which have to be
 installed beside: see `make bench-heavy`.
